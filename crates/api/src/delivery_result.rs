@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn counted_messages_are_checked_by_state_and_error() {
+    fn counted_messages_are_classified_by_state_and_error() {
         for (state, error, expected) in [
             (MessageState::Queued, "", DeliveryResult::Requested),
             (MessageState::Submitted, "", DeliveryResult::Sent),

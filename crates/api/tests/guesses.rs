@@ -259,7 +259,7 @@ async fn a_key_that_is_guessed_at_from_many_addresses_is_open_to_its_owner() {
 
 /// Goal: the number of waiting requests is bounded; one more gets the wire's error for too many and is not checked.
 #[tokio::test]
-async fn beyond_those_that_may_wait_the_wires_own_too_many_is_reported() {
+async fn beyond_those_that_may_wait_the_wires_own_error_is_sent() {
     for wire in Wire::ALL {
         for (waiting_max, per_address_max) in [(1, 64), (1024, 1)] {
             let limits = Limits {
@@ -313,7 +313,7 @@ fn get(path: &str, user: &str, key: &str) -> String {
 }
 
 /// The answer to a request on a connection of its own; empty when the connection was closed without one.
-async fn requested(addr: SocketAddr, request: &str) -> String {
+async fn raw_response(addr: SocketAddr, request: &str) -> String {
     let mut answer = Vec::new();
     if let Ok(mut stream) = TcpStream::connect(addr).await {
         let _ = stream.write_all(request.as_bytes()).await;
@@ -344,7 +344,7 @@ async fn guesses_in_parallel_are_bounded_and_the_customer_beside_them_comes_in()
                 let _permit = at_once.acquire().await.unwrap();
                 let request = get("/v1/labels", USER, &format!("guess {n}"));
                 if n % 2 == 0 {
-                    return requested(addr, &request).await;
+                    return raw_response(addr, &request).await;
                 }
                 if let Ok(mut stream) = TcpStream::connect(addr).await {
                     let _ = stream.write_all(request.as_bytes()).await;
@@ -372,7 +372,7 @@ async fn guesses_in_parallel_are_bounded_and_the_customer_beside_them_comes_in()
     .await;
     let customer = get("/api/v1/usms/USMSSendReceipt?id=x", USER, KEY);
     for n in 0..20 {
-        let answer = requested(addr, &customer).await;
+        let answer = raw_response(addr, &customer).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{n}: {answer}");
         assert!(
             !answer.contains("215398") && !answer.contains("215400"),
@@ -442,7 +442,7 @@ async fn a_credential_makes_as_many_requests_a_second_as_it_may() {
 /// Goal: a request that waits for a turn makes room for others: it gets the wire's error, and its credential is not checked.
 /// So does a request that waits when the node stops.
 #[tokio::test]
-async fn who_waits_for_a_turn_makes_room_and_is_reported_that_there_are_too_many() {
+async fn a_request_that_waits_for_a_turn_makes_room_and_is_refused_as_one_too_many() {
     const WAITING: usize = 4;
     let full = ServeLimits {
         connections_max: WAITING,
@@ -468,11 +468,11 @@ async fn who_waits_for_a_turn_makes_room_and_is_reported_that_there_are_too_many
         let listening = node.listen_with(settings).await;
         let addr = listening.address;
         let path = "/api/v1/usms/USMSSendReceipt?id=x";
-        let wrong = requested(addr, &get(path, "nobody", "x")).await;
+        let wrong = raw_response(addr, &get(path, "nobody", "x")).await;
         assert!(wrong.contains("215398"), "{wrong}");
         let guess = move |n: usize| async move {
             let path = if n.is_multiple_of(2) { path } else { "/v1/labels" };
-            requested(addr, &get(path, USER, "wrong")).await
+            raw_response(addr, &get(path, USER, "wrong")).await
         };
         let mut waiting = FuturesUnordered::new();
         for n in 1..=WAITING {
@@ -494,7 +494,7 @@ async fn who_waits_for_a_turn_makes_room_and_is_reported_that_there_are_too_many
             waiting.push(tokio::spawn(guess(WAITING + 1)));
         } else {
             let newcomer = get("/nowhere", "", "");
-            let newcomer = tokio::time::timeout(wait_max, requested(addr, &newcomer));
+            let newcomer = tokio::time::timeout(wait_max, raw_response(addr, &newcomer));
             let newcomer = newcomer.await.expect("somebody makes room");
             assert!(newcomer.starts_with("HTTP/1.1 404"), "{newcomer}");
         }

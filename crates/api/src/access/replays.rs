@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_done_is_dropped() {
+    fn a_request_without_effect_is_removed() {
         let replays = Replays::bounded(1000, 100);
         let Seen::First(request) = replays.see("a", None, 0) else {
             panic!("not seen before")

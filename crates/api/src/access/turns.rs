@@ -28,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Of those of an address that wait, this part may do so with one key.
 const ONE_KEY_PART: usize = 8;
 
-/// Somebody who shows a credential.
+/// A client that presents a credential.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Requester<'a> {
     pub(crate) client: &'a Client,
@@ -43,7 +43,7 @@ pub(crate) struct Requester<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooMany;
 
-/// Whose turn it is.
+/// Decides when credentials are checked.
 #[derive(Debug)]
 pub(crate) struct Turns {
     of_address: Option<Rate>,

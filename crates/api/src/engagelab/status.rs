@@ -176,7 +176,7 @@ impl StatusQuery {
         lookup.run(engine, Some(&keeps)).await
     }
 
-    /// Words what was found.
+    /// Renders the messages that were found.
     pub(super) fn answer(
         &self,
         found: &Found,
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_is_that_of_the_zone_requested_for() {
+    fn a_day_is_that_of_the_requested_zone() {
         let day = |zone: &str| {
             let query = StatusQuery::read(&format!("send_date=2026-11-22&time_zone={zone}")).unwrap();
             query.day.start
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn every_state_is_reported_by_the_number_that_is_requested_for_it() {
+    fn every_state_is_found_by_the_number_that_reports_it() {
         for state in MessageState::ALL {
             let reported = Status::of(DeliveryResult::counted(state, ""));
             assert!(

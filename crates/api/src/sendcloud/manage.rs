@@ -147,7 +147,7 @@ impl Call<'_> {
 /// Octets of an entry of an answer, about.
 const ENTRY_BYTES: usize = 256;
 
-/// Words an answer with so many entries in it.
+/// Renders a response with so many entries.
 pub(super) fn done(code: &'static Code, info: impl Serialize, entries: usize) -> Vec<u8> {
     answer::body_with(code, info, ENTRY_BYTES * entries.max(1))
 }

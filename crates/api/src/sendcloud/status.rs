@@ -163,7 +163,7 @@ fn within(entries: Vec<&str>) -> Result<Vec<&str>, Refused> {
     }
 }
 
-/// Words what was found.
+/// Renders the messages that were found.
 pub(super) fn answer(found: &Found, caller: Caller<'_>, catalog: &Snapshot, ids: &PublicIds) -> Vec<u8> {
     let rows = Rows {
         found,

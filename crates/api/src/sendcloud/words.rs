@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_reported_in_the_services_language() {
+    fn texts_are_in_the_services_language() {
         assert_eq!(PASSED.reported(), "审核通过");
         assert_eq!(PASSED.in_language(Language::English), "passed");
     }

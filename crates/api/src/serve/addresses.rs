@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_ends_at_once_is_dropped() {
+    fn addresses_that_end_concurrently_are_dropped() {
         let addresses = Arc::new(Addresses::default());
         std::thread::scope(|scope| {
             for _ in 0..4 {

@@ -4,7 +4,7 @@ use super::body::TimedBody;
 use super::origin::Origin;
 use super::shared::Shared;
 use super::stream::{Peer, Watched};
-use super::watch::{Order, Phase, Watch};
+use super::watch::{Command, Phase, Watch};
 use super::{ServeLimits, head};
 use axum::response::Response;
 use engine::AnswerTracker;
@@ -52,11 +52,11 @@ pub(super) async fn run(mut stream: TcpStream, shared: Arc<Shared>, watch: Arc<W
         // Somebody who says nothing costs no more than a socket. (Readiness alone is no sign: a new socket may be said to be
         // ready before anything came.)
         peeked = stream.peek(&mut octet) => if !matches!(peeked, Ok(1..)) { return },
-        _ = watch.order() => return,
+        _ = watch.command() => return,
     }
     let origin = tokio::select! {
         origin = Origin::of(&mut stream, peer, &shared, &watch) => origin,
-        _ = watch.order() => return,
+        _ = watch.command() => return,
     };
     let origin = match origin {
         Ok(origin) => origin,
@@ -69,8 +69,8 @@ pub(super) async fn run(mut stream: TcpStream, shared: Arc<Shared>, watch: Arc<W
     let standing = Arc::clone(&watch.standing());
     let shaken = tokio::select! {
         shaken = Box::pin(shared.handshakes.shake(stream, tls.config(), origin.direct(), standing.address())) => shaken,
-        // Either order: there is no request yet.
-        _ = watch.order() => return,
+        // Either command: there is no request yet.
+        _ = watch.command() => return,
     };
     match shaken {
         Ok(stream) => Box::pin(speak(stream, &shared, watch, origin)).await,
@@ -101,12 +101,12 @@ async fn speak<S: AsyncRead + AsyncWrite + Peer + Unpin>(
         tokio::select! {
             biased;
             ended = &mut connection => break ended,
-            order = watch.order() => match order {
-                Order::Leave => {
+            command = watch.command() => match command {
+                Command::Leave => {
                     watch.discard_unread();
                     Pin::new(&mut connection).graceful_shutdown();
                 }
-                Order::Drop => {
+                Command::Drop => {
                     // While our side is still open, nobody can say how much of an answer went out.
                     watch.was_read(watch.phase().0 == Phase::Closing);
                     return;
@@ -125,7 +125,7 @@ async fn speak<S: AsyncRead + AsyncWrite + Peer + Unpin>(
     let mut io = connection.into_parts().io.into_inner();
     tokio::select! {
         _ = io.shutdown() => {}
-        () = async { while watch.order().await != Order::Drop {} } => {}
+        () = async { while watch.command().await != Command::Drop {} } => {}
     }
 }
 
@@ -143,7 +143,7 @@ fn answer(
     let is_clear = watch.begins_clear_request();
     let client =
         head::check(&request, is_clear).and_then(|()| origin.client(request.headers(), shared, watch));
-    let requested = begins.then(|| {
+    let handling = begins.then(|| {
         client.map(|client| {
             let body_timeout = Duration::from_millis(shared.settings.limits.request_timeout_ms);
             let body = |body| axum::body::Body::new(TimedBody::new(body, body_timeout, Arc::clone(watch)));
@@ -152,16 +152,16 @@ fn answer(
             shared.router.clone().call(request)
         })
     });
-    if matches!(requested, Some(Err(_))) {
+    if matches!(handling, Some(Err(_))) {
         // Whatever else the client sends is read before the connection is closed over it.
         watch.left_unread();
     }
     let (watch, origin) = (Arc::clone(watch), Arc::clone(origin));
     async move {
-        let answer = match requested {
+        let answer = match handling {
             // The connection is a proxy's: it would answer 502 to its client.
-            Some(Ok(requested)) if origin.direct().is_none() => or_turned_away(requested, &watch).await?,
-            Some(Ok(requested)) => requested.await?,
+            Some(Ok(handling)) if origin.direct().is_none() => or_turned_away(handling, &watch).await?,
+            Some(Ok(handling)) => handling.await?,
             Some(Err(refusal)) => head::answer(refusal),
             None => std::future::pending().await,
         };
@@ -177,14 +177,14 @@ fn answer(
 
 /// The answer to a request that came by a proxy; the listener's own when it has to make room before its body is there.
 async fn or_turned_away(
-    requested: impl Future<Output = Result<Response, Infallible>>,
+    handling: impl Future<Output = Result<Response, Infallible>>,
     watch: &Watch,
 ) -> Result<Response, Infallible> {
     const TOO_MANY: &str = "too many requests at once\n";
     watch.turn_away();
     tokio::select! {
         biased;
-        answered = requested => {
+        answered = handling => {
             // The handler ended just when it was to be turned away: its response is sent, and the connection closed with it.
             if watch.is_dropped() {
                 watch.answers_after_all();
@@ -215,17 +215,17 @@ mod tests {
         let watch = Watch::new(Instant::now(), standing, Arc::new(shared));
         assert!(watch.enter(Phase::Work));
         let (give, given) = tokio::sync::oneshot::channel::<()>();
-        let requested = async {
+        let handling = async {
             let _ = given.await;
             Ok(Response::default())
         };
-        let mut answered = Box::pin(or_turned_away(requested, &watch));
+        let mut answered = Box::pin(or_turned_away(handling, &watch));
         assert!(answered.as_mut().now_or_never().is_none());
         // A handler that waits for its body, and for something else that comes just then.
         assert!(watch.enter(Phase::Body) && watch.drop_from(watch.phase_word()));
         give.send(()).unwrap();
         assert_eq!(answered.await.unwrap().status(), StatusCode::OK);
         assert!(watch.enter(Phase::Idle), "the connection is still open");
-        assert_eq!(watch.order().now_or_never(), Some(Order::Leave));
+        assert_eq!(watch.command().now_or_never(), Some(Command::Leave));
     }
 }

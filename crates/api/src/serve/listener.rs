@@ -23,7 +23,7 @@ const ACCEPT_RETRY_MS: std::ops::RangeInclusive<u64> = 10..=1_000;
 /// Pauses between looks at all connections that others provoke.
 const PAUSE_MS: u64 = 10;
 /// The least time between two log lines about connections that were closed to free capacity.
-const SAY_EVERY_MS: u64 = 10_000;
+const LOG_EVERY_MS: u64 = 10_000;
 
 pub(super) struct Connections {
     shared: Arc<Shared>,
@@ -32,7 +32,7 @@ pub(super) struct Connections {
     open: HashMap<Id, Open>,
     /// Accepted when there was no room: the next to be served.
     waiting: Option<(TcpStream, SocketAddr)>,
-    sent_off: SentOff,
+    evictions: Evictions,
     /// When room for bytes was made last.
     freed_ms: u64,
     /// An address of which all were at work, and when that was seen.
@@ -52,8 +52,8 @@ struct Open {
 
 /// Connections closed to free capacity since the last log line.
 #[derive(Debug, Default)]
-struct SentOff {
-    said_ms: u64,
+struct Evictions {
+    logged_ms: u64,
     for_connections: u64,
     for_bodies: u64,
     refused: u64,
@@ -74,7 +74,7 @@ impl Connections {
             tasks: JoinSet::new(),
             open: HashMap::new(),
             waiting: None,
-            sent_off: SentOff::default(),
+            evictions: Evictions::default(),
             freed_ms: 0,
             all_at_work: None,
         }
@@ -122,7 +122,7 @@ impl Connections {
                     Err(error) => {
                         tracing::warn!(%error, retry_ms, "accept failed");
                         shared.metrics.accept_errors.inc();
-                        self.let_others_in();
+                        self.free_connections();
                         retry_at = Some(Instant::now() + Duration::from_millis(retry_ms));
                         retry_ms = (retry_ms * 2).min(*ACCEPT_RETRY_MS.end());
                     }
@@ -145,7 +145,7 @@ impl Connections {
             self.open(stream, peer);
         } else {
             self.waiting = Some((stream, peer));
-            self.let_others_in();
+            self.free_connections();
         }
     }
 
@@ -161,7 +161,7 @@ impl Connections {
         {
             // All connections of the address are at work.
             self.shared.metrics.refused.inc();
-            self.sent_off.refused += 1;
+            self.evictions.refused += 1;
             return;
         }
         let watch = Arc::new(Watch::new(self.epoch, standing, Arc::clone(&self.shared)));
@@ -197,7 +197,7 @@ impl Connections {
     /// All connections that are not being closed, as they look now.
     fn seen(&self) -> impl Iterator<Item = Seen<Which>> {
         let now_ms = self.now_ms();
-        let connections_max_held = (self.limits().connections_max / 32).max(8);
+        let saturated_above = (self.limits().connections_max / 32).max(8);
         let staying = self
             .open
             .iter()
@@ -210,7 +210,7 @@ impl Connections {
                 phase: phase.phase(),
                 for_ms: now_ms.saturating_sub(phase.since_ms()),
                 is_verified: standing.is_verified(),
-                is_saturated: standing.address().staying() > connections_max_held,
+                is_saturated: standing.address().staying() > saturated_above,
                 held_bytes: open.watch.held_bytes(),
                 recent_bytes: open.recent_bytes,
             }
@@ -218,12 +218,12 @@ impl Connections {
     }
 
     /// Closes the connections of the lowest rank, so that new ones fit.
-    fn let_others_in(&mut self) {
+    fn free_connections(&mut self) {
         if self.are_going() {
             return;
         }
-        let going = room::to_let_others_in(self.seen(), self.limits().connections_max / 64);
-        self.sent_off.for_connections += self.send_off(going);
+        let going = room::to_free_connections(self.seen(), self.limits().connections_max / 64);
+        self.evictions.for_connections += self.evict(going);
     }
 
     /// Whether connections that are being closed free capacity just now. A last request may keep one open. One that only waits
@@ -266,9 +266,9 @@ impl Connections {
                 is_saturated: true,
                 ..seen
             });
-        let going = room::to_let_others_in(of_address, many);
-        let gone = self.send_off(going);
-        self.sent_off.for_connections += gone;
+        let going = room::to_free_connections(of_address, many);
+        let gone = self.evict(going);
+        self.evictions.for_connections += gone;
         if gone == 0 {
             self.all_at_work = Some((Arc::clone(address), now_ms));
         }
@@ -316,13 +316,13 @@ impl Connections {
             limits.per_address_bytes_max
         };
         let going = room::to_free_bytes(holding, bytes / 8);
-        let gone = self.send_off(going);
+        let gone = self.evict(going);
         self.shared.metrics.bodies_evicted.inc_by(gone);
-        self.sent_off.for_bodies += gone;
+        self.evictions.for_bodies += gone;
     }
 
     /// Closes connections, except those whose phase has changed since it was read; how many are closed.
-    fn send_off(&mut self, going: Vec<Which>) -> u64 {
+    fn evict(&mut self, going: Vec<Which>) -> u64 {
         let now_ms = self.now_ms();
         let mut gone = 0;
         for Which { id, phase } in going {
@@ -390,30 +390,30 @@ impl Connections {
             }
         }
         if self.waiting.is_some() {
-            self.let_others_in();
+            self.free_connections();
         }
-        self.say(now_ms);
+        self.log_evictions(now_ms);
     }
 
-    /// Logs how many connections were closed to free capacity, at most once in [`SAY_EVERY_MS`].
-    fn say(&mut self, now_ms: u64) {
-        self.sent_off.refused += self.shared.room_requests.refused.swap(0, Ordering::Relaxed);
-        let sent_off = &self.sent_off;
-        let any = sent_off.for_connections + sent_off.for_bodies + sent_off.refused > 0;
-        if !any || now_ms.saturating_sub(sent_off.said_ms) < SAY_EVERY_MS && sent_off.said_ms > 0 {
+    /// Logs how many connections were closed to free capacity, at most once in [`LOG_EVERY_MS`].
+    fn log_evictions(&mut self, now_ms: u64) {
+        self.evictions.refused += self.shared.room_requests.refused.swap(0, Ordering::Relaxed);
+        let evictions = &self.evictions;
+        let any = evictions.for_connections + evictions.for_bodies + evictions.refused > 0;
+        if !any || now_ms.saturating_sub(evictions.logged_ms) < LOG_EVERY_MS && evictions.logged_ms > 0 {
             return;
         }
         tracing::warn!(
-            for_connections = sent_off.for_connections,
-            for_bodies = sent_off.for_bodies,
-            refused = sent_off.refused,
+            for_connections = evictions.for_connections,
+            for_bodies = evictions.for_bodies,
+            refused = evictions.refused,
             connections = self.open.len(),
             bodies_bytes = self.shared.bodies.in_use(),
             "connections closed to free capacity"
         );
-        self.sent_off = SentOff {
-            said_ms: now_ms.max(1),
-            ..SentOff::default()
+        self.evictions = Evictions {
+            logged_ms: now_ms.max(1),
+            ..Evictions::default()
         };
     }
 

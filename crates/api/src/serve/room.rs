@@ -86,7 +86,7 @@ impl<I: Copy> Seen<I> {
 }
 
 /// Who is to go so that others can come in: at most `many` of those on which nothing was verified, or one that was.
-pub(super) fn to_let_others_in<I: Copy>(seen: impl Iterator<Item = Seen<I>>, many: usize) -> Vec<I> {
+pub(super) fn to_free_connections<I: Copy>(seen: impl Iterator<Item = Seen<I>>, many: usize) -> Vec<I> {
     let mut ranked: Vec<_> = seen
         .filter_map(|seen| Some(((seen.rank()?, seen.order()), seen.id)))
         .collect();
@@ -148,11 +148,11 @@ mod tests {
     }
 
     fn first(all: &[Seen<u32>]) -> Option<u32> {
-        to_let_others_in(all.iter().copied(), 1).first().copied()
+        to_free_connections(all.iter().copied(), 1).first().copied()
     }
 
     #[test]
-    fn unverified_clients_of_a_saturated_address_go_first_and_who_is_at_work_never() {
+    fn unverified_clients_of_a_saturated_address_are_closed_first_and_connections_at_work_never() {
         let verified = |seen: Seen<u32>| Seen {
             is_verified: true,
             ..seen
@@ -196,18 +196,18 @@ mod tests {
     }
 
     #[test]
-    fn many_unverified_clients_go_at_once_and_one_that_is_known() {
+    fn many_unverified_connections_are_closed_at_once_but_one_verified() {
         let unverified: Vec<_> = (0..100)
             .map(|id| seen(id, Phase::Head, 600 + u64::from(id)))
             .collect();
-        let mut gone = to_let_others_in(unverified.into_iter(), 3);
+        let mut gone = to_free_connections(unverified.into_iter(), 3);
         gone.sort_unstable();
         assert_eq!(gone, [97, 98, 99], "those that have been at it longest");
         let known = (0..100).map(|id| Seen {
             is_verified: true,
             ..seen(id, Phase::Idle, 1)
         });
-        assert_eq!(to_let_others_in(known, 3).len(), 1);
+        assert_eq!(to_free_connections(known, 3).len(), 1);
     }
 
     #[test]

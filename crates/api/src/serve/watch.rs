@@ -44,7 +44,7 @@ impl Phase {
 
 /// A command of the listener to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum Command {
     /// Finish the request in flight, then close.
     Leave = 1,
     /// Close now.
@@ -56,7 +56,7 @@ pub(super) struct Watch {
     epoch: Instant,
     /// The phase in the upper three bits, [`DROPPED`] in the next one, since when (milliseconds of the epoch) in the others.
     phase: AtomicU64,
-    order: AtomicU8,
+    command: AtomicU8,
     signalled: Notify,
     /// The request that is being read is turned away with an answer, not with a close, when its connection must make room.
     is_turned_away: AtomicBool,
@@ -74,7 +74,7 @@ pub(super) struct Watch {
     /// The tracker of the last response, when it has one.
     tracker: Mutex<Option<AnswerTracker>>,
     /// Whether there is one: looked at with each read and write.
-    fated: AtomicBool,
+    is_tracked: AtomicBool,
     /// What is known of the client of the request that is being read.
     standing: ArcSwap<Standing>,
     /// What the request has of the room for all.
@@ -126,7 +126,7 @@ impl Watch {
         let watch = Self {
             epoch,
             phase: AtomicU64::new(0),
-            order: AtomicU8::new(0),
+            command: AtomicU8::new(0),
             signalled: Notify::new(),
             is_turned_away: AtomicBool::new(false),
             turned_away: Notify::new(),
@@ -136,7 +136,7 @@ impl Watch {
             unread: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             tracker: Mutex::new(None),
-            fated: AtomicBool::new(false),
+            is_tracked: AtomicBool::new(false),
             standing: ArcSwap::new(standing),
             lease: Lease::default(),
             shared,
@@ -190,9 +190,9 @@ impl Watch {
             (Ok(_), Phase::Body) if self.is_turned_away.load(Ordering::Acquire) => {
                 self.turned_away.notify_one();
             }
-            (Ok(_), _) => self.signal(Order::Drop),
+            (Ok(_), _) => self.signal(Command::Drop),
             // It was to answer and to go, and is still there: nothing else would end it.
-            (Err(word), _) if word == dropped => self.signal(Order::Drop),
+            (Err(word), _) if word == dropped => self.signal(Command::Drop),
             (Err(_), _) => return false,
         }
         true
@@ -271,23 +271,23 @@ impl Watch {
         self.phase.store(word, Ordering::Release);
     }
 
-    fn signal(&self, order: Order) {
-        self.order.store(order as u8, Ordering::Release);
+    fn signal(&self, command: Command) {
+        self.command.store(command as u8, Ordering::Release);
         self.signalled.notify_one();
     }
 
     /// Has the connection closed after the request in flight.
     pub(super) fn leave(&self) {
-        self.signal(Order::Leave);
+        self.signal(Command::Leave);
     }
 
-    /// Waits for the listener's next order.
-    pub(super) async fn order(&self) -> Order {
+    /// Waits for the listener's next command.
+    pub(super) async fn command(&self) -> Command {
         self.signalled.notified().await;
-        if self.order.load(Ordering::Acquire) == Order::Drop as u8 {
-            Order::Drop
+        if self.command.load(Ordering::Acquire) == Command::Drop as u8 {
+            Command::Drop
         } else {
-            Order::Leave
+            Command::Leave
         }
     }
 
@@ -295,16 +295,16 @@ impl Watch {
     pub(super) fn expect(&self, tracker: AnswerTracker) {
         tracker.follow();
         *self.tracker.lock().unwrap_or_else(PoisonError::into_inner) = Some(tracker);
-        self.fated.store(true, Ordering::Release);
+        self.is_tracked.store(true, Ordering::Release);
     }
 
     pub(super) fn is_expected(&self) -> bool {
-        self.fated.load(Ordering::Acquire)
+        self.is_tracked.load(Ordering::Acquire)
     }
 
     /// The last answer was read, as far as can be known; or it was not.
     pub(super) fn was_read(&self, read: bool) {
-        if !self.fated.swap(false, Ordering::AcqRel) {
+        if !self.is_tracked.swap(false, Ordering::AcqRel) {
             return;
         }
         let tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -444,7 +444,7 @@ mod tests {
         watch.turn_away();
         assert!(watch.enter(Phase::Work) && watch.enter(Phase::Body));
         assert!(watch.drop_from(watch.phase_word()));
-        assert!(watch.order().now_or_never().is_none(), "it may answer first");
+        assert!(watch.command().now_or_never().is_none(), "it may answer first");
         watch
     }
 
@@ -454,7 +454,7 @@ mod tests {
         // The notice was lost: the handler had ended just then.
         assert!(!watch.enter(Phase::Idle));
         assert!(watch.drop_from(watch.phase_word()));
-        assert_eq!(watch.order().now_or_never(), Some(Order::Drop));
+        assert_eq!(watch.command().now_or_never(), Some(Command::Drop));
     }
 
     #[tokio::test]
@@ -472,7 +472,7 @@ mod tests {
         drop(held);
         // Its answer can be written, and the connection goes with it.
         assert_eq!(watch.phase().0, Phase::Work);
-        assert_eq!(watch.order().now_or_never(), Some(Order::Leave));
+        assert_eq!(watch.command().now_or_never(), Some(Command::Leave));
         assert!(watch.enter(Phase::Idle));
     }
 

@@ -196,7 +196,7 @@ fn nothing_sent(
         );
     }
     // In the uSpeedo REST v1 document an error has code and message alone; the list is added when there are more reasons.
-    let reports_all = outcome
+    let has_one_reason = outcome
         .items
         .iter()
         .flat_map(|item| &item.outcomes)
@@ -205,7 +205,7 @@ fn nothing_sent(
         context,
         fault,
         None,
-        (!reports_all).then(|| failed_numbers(context.language, submission, outcome)),
+        (!has_one_reason).then(|| failed_numbers(context.language, submission, outcome)),
     )
 }
 
@@ -295,14 +295,14 @@ fn failed_items<'a>(
     list
 }
 
-fn failed_target<'a>(failure: &Failure<'a>, item_reports: bool, language: Language) -> FailedTarget<'a> {
+fn failed_target<'a>(failure: &Failure<'a>, item_has_reason: bool, language: Language) -> FailedTarget<'a> {
     let extra = Extra::read(failure.recipient.extra.as_deref());
     FailedTarget {
         template_params: params(failure),
         phone: &failure.recipient.phone,
         extend_code: extra.extend_code,
         user_id: extra.user_id,
-        failure_details: if item_reports {
+        failure_details: if item_has_reason {
             ""
         } else {
             words::reason(failure.refusal, language)

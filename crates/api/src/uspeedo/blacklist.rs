@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_answered_so() {
+    fn what_is_no_list_is_refused() {
         let many: Vec<Value> = vec![json!({"Phone": "447700900001"}); NUMBERS_MAX + 1];
         for (body, fault) in [
             (json!({"BlackList": "W10="}), Fault::Missing("IsGlobal")),

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_elsewhere_is_reported_by_its_name() {
+    fn a_parameter_split_at_another_boundary_is_named() {
         for (json, name) in [
             (
                 r#"{"PhoneNumbers.0":"447700900188PhoneNumbers.1447700900189"}"#,

@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 pub const ROWS_MAX: i64 = 1000;
 /// Highest page: nothing is documented.
 const PAGE_MAX: i64 = 1_000_000;
-/// Base64 as people produce it: with padding or without.
+/// Base64 as clients produce it: with padding or without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),

@@ -545,7 +545,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_requested_for_fits_its_bounds(
+        fn whatever_is_requested_fits_its_bounds(
             page in any::<i64>(), rows in any::<i64>(), attr in -1_i64..4, order in "asc|DESC|up|.{0,4}",
         ) {
             let body = json!({"Page": page, "NumPerPage": rows, "OrderBy": "CreateTime", "OrderType": order,

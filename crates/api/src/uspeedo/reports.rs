@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_used_when_it_is_nought_or_not_reported() {
+    fn a_status_is_used_when_it_is_nought_or_absent() {
         for (status, used) in [
             (json!("0"), true),
             (json!(null), true),
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_reports_are_pulled_unless_another_number_is_requested_for() {
+    fn a_hundred_reports_are_pulled_unless_the_request_has_another_number() {
         for (limit, expected) in [
             (json!(null), Ok(100)),
             (json!("1"), Ok(1)),

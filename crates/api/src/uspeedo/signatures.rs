@@ -48,8 +48,8 @@ pub struct Details {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub description: String,
     /// What it is used for.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub scene_desc: String,
+    #[serde(rename = "SceneDesc", skip_serializing_if = "String::is_empty")]
+    pub usage: String,
     /// Whether it is for abroad.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub international: bool,
@@ -147,8 +147,8 @@ fn parse(params: &Members<'_>, mut details: Details) -> Result<Application, Faul
     if let Some(certificate) = super::params::integer(params, "CertificateType", 0..=5)? {
         details.certificate_type = u8::try_from(certificate).ok();
     }
-    if let Some(scenario) = other(params, "SceneDesc")? {
-        details.scene_desc = scenario;
+    if let Some(usage) = other(params, "SceneDesc")? {
+        details.usage = usage;
     }
     let document = |name| {
         text(params, name)?

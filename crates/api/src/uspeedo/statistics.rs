@@ -506,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_requested_is_answered_so() {
+    fn invalid_queries_are_refused_field_by_field() {
         for (extra, fault) in [
             (json!({"Page": null}), Fault::Missing("Page")),
             (json!({"Page": -1}), Fault::Value("Page")),

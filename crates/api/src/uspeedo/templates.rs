@@ -442,8 +442,8 @@ mod tests {
                 let Ok(new) = read(&body, |params| parse_new(params, dialect)) else { continue };
                 prop_assert!((1..=3).contains(&purpose) && tags.len() <= TAGS_MAX);
                 prop_assert!((1..=NAME_CHARS_MAX).contains(&new.name.chars().count()) && !new.text.trim().is_empty());
-                let reported_how = international || !opt_out.is_empty();
-                prop_assert!(dialect != Dialect::Ucloud || purpose != 3 || reported_how);
+                let explains_opt_out = international || !opt_out.is_empty();
+                prop_assert!(dialect != Dialect::Ucloud || purpose != 3 || explains_opt_out);
                 let edit = read(&body, |params| parse_edit(params, dialect, &new.details)).unwrap();
                 prop_assert_eq!((edit.details, edit.text), (None, Some(new.text)));
             }

@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_language_is_requested_for_by_the_usual_header() {
+    fn accept_language_selects_the_language() {
         let of = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT_LANGUAGE, value.parse().unwrap());

@@ -5,8 +5,8 @@ use engine::EventKinds;
 use engine::catalog::Review;
 use std::time::Duration;
 
-fn rows(came: &[Came]) -> Vec<Value> {
-    let rows_of = |came: &Came| -> Vec<Value> {
+fn rows(came: &[ReceivedCall]) -> Vec<Value> {
+    let rows_of = |came: &ReceivedCall| -> Vec<Value> {
         let rows = came.body["rows"].as_array().unwrap().clone();
         assert_eq!(came.body["total"], rows.len());
         rows
@@ -24,7 +24,7 @@ fn statuses(rows: &[Value], id: &Value) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happens_is_reported_under_the_id_of_the_answer() {
-    let receiver = Receiver::start().await;
+    let receiver = FakeEndpoint::start().await;
     let settings = json!({ "username": "demo", "authorization": "Bearer abc" });
     let node = TestNode::start().await;
     node.start_webhooks(endpoint("engagelab_callback", &receiver.url(), settings))
@@ -75,7 +75,7 @@ async fn what_happens_is_reported_under_the_id_of_the_answer() {
         .review_template(ACCOUNT, PENDING, Review::Rejected, "no brand")
         .await
         .unwrap();
-    let notified = |came: &[Came]| {
+    let notified = |came: &[ReceivedCall]| {
         rows(came)
             .into_iter()
             .find(|row| row.get("notification").is_some())
@@ -92,7 +92,7 @@ async fn what_happens_is_reported_under_the_id_of_the_answer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_number_of_a_plan_is_reported_once_in_calls_of_bounded_size() {
-    let receiver = Receiver::start().await;
+    let receiver = FakeEndpoint::start().await;
     let mut hook = endpoint("engagelab_callback", &receiver.url(), json!({ "rows_max": 50 }));
     hook.kinds = EventKinds::ACCEPTED;
     let node = TestNode::start().await;
@@ -120,7 +120,7 @@ async fn every_number_of_a_plan_is_reported_once_in_calls_of_bounded_size() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_is_checked_with_an_empty_object_and_must_answer_200() {
-    let receiver = Receiver::playing(|before, _| ([200, 204, 500][before.len()], "")).await;
+    let receiver = FakeEndpoint::playing(|before, _| ([200, 204, 500][before.len()], "")).await;
     let hook = endpoint("engagelab_callback", &receiver.url(), Value::Null);
     let node = TestNode::start().await;
     node.start_webhooks(hook.clone()).await;

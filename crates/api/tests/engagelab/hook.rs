@@ -4,11 +4,11 @@ use super::*;
 use engine::catalog::Review;
 use md5::{Digest, Md5};
 
-fn status(came: &Came) -> &str {
+fn status(came: &ReceivedCall) -> &str {
     came.body["status"]["message_status"].as_str().unwrap()
 }
 
-fn assert_signed(came: &Came) {
+fn assert_signed(came: &ReceivedCall) {
     let signed = [
         came.header("X-SMSHook-Timestamp"),
         came.header("X-SMSHook-AppKey"),
@@ -22,7 +22,7 @@ fn assert_signed(came: &Came) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_happens_is_reported_under_the_ids_of_the_answer() {
-    let receiver = Receiver::start().await;
+    let receiver = FakeEndpoint::start().await;
     let node = TestNode::start().await;
     let settings = json!({ "sms_user": "demo" });
     node.start_webhooks(endpoint("engagelab", &receiver.url(), settings))
@@ -94,7 +94,7 @@ async fn what_happens_is_reported_under_the_ids_of_the_answer() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endpoint_is_probed_and_its_settings_are_checked() {
-    let receiver = Receiver::start().await;
+    let receiver = FakeEndpoint::start().await;
     let hook = endpoint("engagelab", &receiver.url(), Value::Null);
     let node = TestNode::start().await;
     node.start_webhooks(hook.clone()).await;

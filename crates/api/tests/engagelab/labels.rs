@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_label_is_made_named_again_reported_and_removed() {
+async fn a_label_is_created_renamed_shown_and_removed() {
     let node = TestNode::start().await;
     let made = done(&node, "POST", "/v1/labels", json!({ "label_name": "spring" })).await["result"].clone();
     assert_eq!(

@@ -36,7 +36,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use testkit::receiver::{Came, Receiver, SECRET, endpoint};
+use testkit::fake_endpoint::{FakeEndpoint, ReceivedCall, SECRET, endpoint};
 use testkit::signing::{basic, hex};
 use testkit::{
     ACCOUNT, Answer, BADLY_SIGNED, BLOCKED, BROKE_PLAIN, CAPPED_PLAIN, CODE, DAILY_PLAIN, ENDLESS, FOREIGN,

@@ -74,7 +74,7 @@ async fn every_interface_has_its_verbs_and_no_others() {
 }
 
 #[tokio::test]
-async fn bodies_that_cannot_be_read_are_answered_so() {
+async fn unreadable_bodies_are_refused() {
     let limits = Limits {
         body_bytes_max: 500,
         ..crate::testkit::limits()
@@ -140,7 +140,7 @@ async fn what_others_have_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_gone_is_reported_in_the_generations_words() {
+async fn a_failed_store_is_answered_with_the_generations_error() {
     let node = TestNode::start().await;
     node.engine.store().close().await.unwrap();
     let days = "start_date=2026-11-01&end_date=2026-11-02";

@@ -176,7 +176,7 @@ async fn callers_must_prove_who_they_are_in_their_generation() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_of_this_service_is_answered_so_in_its_words() {
+async fn what_is_no_request_of_this_service_gets_the_services_error() {
     let node = TestNode::with(
         Limits {
             body_bytes_max: 1000,

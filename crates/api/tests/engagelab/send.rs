@@ -141,7 +141,7 @@ async fn a_request_id_repeats_the_first_answer_for_an_hour() {
 }
 
 #[tokio::test]
-async fn concurrent_repeats_send_once_and_receive_the_same() {
+async fn concurrent_repeats_send_once_and_get_the_same_response() {
     let node = Arc::new(TestNode::start().await);
     let body = with(&code(), "/request_id", json!("r1"));
     let mut requested = tokio::task::JoinSet::new();

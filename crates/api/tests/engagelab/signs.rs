@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn a_signature_is_made_named_again_and_reported() {
+async fn a_signature_is_created_renamed_and_shown() {
     let node = TestNode::start().await;
     let made = done(&node, "POST", "/v1/signs", json!({ "sign_name": " Acme " })).await["result"].clone();
     assert_eq!(

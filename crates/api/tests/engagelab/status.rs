@@ -112,7 +112,7 @@ async fn what_fails_later_is_reported_by_the_status_query() {
 }
 
 #[tokio::test]
-async fn too_many_status_queries_a_minute_are_reported_429() {
+async fn too_many_status_queries_a_minute_are_answered_429() {
     let limits = Limits {
         engagelab_status_per_minute_max: 2,
         ..crate::testkit::limits()

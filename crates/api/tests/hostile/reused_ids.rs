@@ -8,21 +8,21 @@ use serde_json::{Value, json};
 use store::TimelineKind;
 
 /// A request, and how it is written.
-struct Requested<'a> {
+struct SendRequest<'a> {
     id: &'a str,
     to: &'a str,
     /// The same in other octets.
     otherwise: bool,
 }
 
-const fn requested<'a>(id: &'a str, to: &'a str, otherwise: bool) -> Requested<'a> {
-    Requested { id, to, otherwise }
+const fn send_request<'a>(id: &'a str, to: &'a str, otherwise: bool) -> SendRequest<'a> {
+    SendRequest { id, to, otherwise }
 }
 
 /// The wire, a request, and the response to a request with other content where the account has it refused.
 type Wire = (
     &'static str,
-    fn(&TestNode, &Requested<'_>) -> Request<Body>,
+    fn(&TestNode, &SendRequest<'_>) -> Request<Body>,
     &'static str,
 );
 
@@ -33,8 +33,8 @@ fn with_id(mut request: Request<Body>, id: &str) -> Request<Body> {
 }
 
 /// JSON with blanks in it, or without.
-fn body(request: Request<Body>, json: &Value, requested: &Requested<'_>) -> Request<Body> {
-    let text = if requested.otherwise {
+fn body(request: Request<Body>, json: &Value, send_request: &SendRequest<'_>) -> Request<Body> {
+    let text = if send_request.otherwise {
         serde_json::to_string_pretty(json).unwrap()
     } else {
         json.to_string()
@@ -46,8 +46,8 @@ fn single(to: &str) -> Value {
     json!({"PhoneNumbers": [to], "TemplateId": ut_id(CODE), "SigContent": "", "TemplateParams": ["8341"]})
 }
 
-fn form<'a>(to: &'a str, requested: &Requested<'_>) -> Vec<(&'static str, &'a str)> {
-    let vars = if requested.otherwise {
+fn form<'a>(to: &'a str, send_request: &SendRequest<'_>) -> Vec<(&'static str, &'a str)> {
+    let vars = if send_request.otherwise {
         r#" { "code" : "8341" } "#
     } else {
         r#"{"code":"8341"}"#
@@ -60,86 +60,86 @@ fn form<'a>(to: &'a str, requested: &Requested<'_>) -> Vec<(&'static str, &'a st
     ]
 }
 
-fn engagelab_a(requested: &Requested<'_>) -> Value {
-    json!({"from": "Sender", "to": [requested.to], "body": {"template_id": CODE, "vars": {"code": "8341"}}})
+fn engagelab_a(send_request: &SendRequest<'_>) -> Value {
+    json!({"from": "Sender", "to": [send_request.to], "body": {"template_id": CODE, "vars": {"code": "8341"}}})
 }
 
 const WIRES: &[Wire] = &[
     (
         "uspeedo rest",
-        |_, requested| {
+        |_, send_request| {
             let json = json!({"TaskContent": [{"TemplateId": ut_id(CODE), "SenderId": "", "Target":
-                [{"Phone": requested.to, "TemplateParams": ["8341"]}]}]});
+                [{"Phone": send_request.to, "TemplateParams": ["8341"]}]}]});
             let request = basic(USER, "POST", "/api/v1/usms/SendBatchUSMSMessage", &json);
-            with_id(body(request, &json, requested), requested.id)
+            with_id(body(request, &json, send_request), send_request.id)
         },
         "Invalid parameter [Idempotency-Key]",
     ),
     (
         "uspeedo action",
-        |node, requested| {
-            let mut params = single(requested.to);
+        |node, send_request| {
+            let mut params = single(send_request.to);
             let request = action(node, USER, "SendUSMSMessage", &params);
             params["Action"] = json!("SendUSMSMessage");
-            with_id(body(request, &params, requested), requested.id)
+            with_id(body(request, &params, send_request), send_request.id)
         },
         "Invalid parameter [Idempotency-Key]",
     ),
     (
         "ucloud",
-        |_, requested| {
-            let request = ucloud(USER, "SendUSMSMessage", &single(requested.to));
-            let request = if requested.otherwise {
-                in_the_query(requested.to)
+        |_, send_request| {
+            let request = ucloud(USER, "SendUSMSMessage", &single(send_request.to));
+            let request = if send_request.otherwise {
+                in_the_query(send_request.to)
             } else {
                 request
             };
-            with_id(request, requested.id)
+            with_id(request, send_request.id)
         },
         "Invalid parameter [Idempotency-Key]",
     ),
     (
         "ucloud, body and query",
-        |_, requested| with_id(in_the_query(requested.to), requested.id),
+        |_, send_request| with_id(in_the_query(send_request.to), send_request.id),
         "Invalid parameter [Idempotency-Key]",
     ),
     (
         "sendcloud header",
-        |_, requested| {
+        |_, send_request| {
             with_id(
-                sendcloud(USER, "/smsapi/send", &form(requested.to, requested)),
-                requested.id,
+                sendcloud(USER, "/smsapi/send", &form(send_request.to, send_request)),
+                send_request.id,
             )
         },
         "\"statusCode\":400",
     ),
     (
         "engagelab a, field",
-        |_, requested| {
-            let mut json = engagelab_a(requested);
-            json["request_id"] = json!(requested.id);
-            body(basic(USER, "POST", "/v1/send", &json), &json, requested)
+        |_, send_request| {
+            let mut json = engagelab_a(send_request);
+            json["request_id"] = json!(send_request.id);
+            body(basic(USER, "POST", "/v1/send", &json), &json, send_request)
         },
         "used before",
     ),
     (
         "engagelab a, header",
-        |_, requested| {
-            let json = engagelab_a(requested);
+        |_, send_request| {
+            let json = engagelab_a(send_request);
             with_id(
-                body(basic(USER, "POST", "/v1/send", &json), &json, requested),
-                requested.id,
+                body(basic(USER, "POST", "/v1/send", &json), &json, send_request),
+                send_request.id,
             )
         },
         "used before",
     ),
     (
         "engagelab c",
-        |_, requested| {
-            let json = json!({"to": [requested.to], "template": {"id": CODE.to_string(), "params": {"code": "8341"}}});
+        |_, send_request| {
+            let json = json!({"to": [send_request.to], "template": {"id": CODE.to_string(), "params": {"code": "8341"}}});
             with_id(
-                body(basic(USER, "POST", "/v1/messages", &json), &json, requested),
-                requested.id,
+                body(basic(USER, "POST", "/v1/messages", &json), &json, send_request),
+                send_request.id,
             )
         },
         "used before",
@@ -193,17 +193,17 @@ async fn on_every_wire_an_id_used_again_with_other_content_is_reported_and_refus
     let other = "+447700900199";
     for (n, (wire, request, _)) in WIRES.iter().enumerate() {
         let (id, to) = (format!("order-{n}"), format!("+4477009001{n:02}"));
-        let first = node.ask(request(&node, &requested(&id, &to, false))).await;
+        let first = node.ask(request(&node, &send_request(&id, &to, false))).await;
         node.received(&to).await;
         let before = other_content(&node);
         for otherwise in [false, true] {
-            let same = node.ask(request(&node, &requested(&id, &to, otherwise))).await;
+            let same = node.ask(request(&node, &send_request(&id, &to, otherwise))).await;
             assert_eq!((same.status, &same.body), (first.status, &first.body), "{wire}");
         }
         assert_eq!(other_content(&node), before, "{wire}: the same in other octets");
         assert_eq!(times_reused(&node, &to).await, None, "{wire}");
         for _ in 0..2 {
-            let again = node.ask(request(&node, &requested(&id, other, false))).await;
+            let again = node.ask(request(&node, &send_request(&id, other, false))).await;
             assert_eq!((again.status, &again.body), (first.status, &first.body), "{wire}");
         }
         assert_eq!(other_content(&node), before + 2, "{wire}");
@@ -212,10 +212,10 @@ async fn on_every_wire_an_id_used_again_with_other_content_is_reported_and_refus
     node.refuse_other_content().await;
     for (n, (wire, request, words)) in WIRES.iter().enumerate() {
         let (id, to) = (format!("order-{n}"), format!("+4477009001{n:02}"));
-        let same = node.ask(request(&node, &requested(&id, &to, false))).await;
+        let same = node.ask(request(&node, &send_request(&id, &to, false))).await;
         assert!(!same.body.contains(words), "{wire}: {}", same.body);
         let before = other_content(&node);
-        let again = node.ask(request(&node, &requested(&id, other, false))).await;
+        let again = node.ask(request(&node, &send_request(&id, other, false))).await;
         assert!(again.body.contains(words), "{wire}: {}", again.body);
         assert_eq!(other_content(&node), before + 1, "{wire}");
     }
@@ -225,10 +225,10 @@ async fn on_every_wire_an_id_used_again_with_other_content_is_reported_and_refus
 /// Goal: SendCloud's own field is answered 400 whatever the content is, as documented; other content is counted and shown in
 /// the timeline as elsewhere.
 #[tokio::test]
-async fn a_send_request_id_used_again_is_reported_400_and_other_content_is_counted() {
+async fn a_send_request_id_used_again_is_answered_400_and_other_content_is_counted() {
     let node = TestNode::start().await;
     let send = |to: &str| {
-        let mut pairs = form(to, &requested("", to, false));
+        let mut pairs = form(to, &send_request("", to, false));
         pairs.push(("sendRequestId", "order-1"));
         node.ask(sendcloud(USER, "/smsapi/send", &pairs))
     };

@@ -7,7 +7,7 @@ use engine::sms::state::MessageState;
 use engine::webhooks::{Call, EventPayload, Format, Stamp, Subject};
 use engine::{Event, EventOffset, EventWhat, MessageId, MessageView};
 use hmac::{Hmac, Mac};
-use testkit::receiver::{Came, Receiver, SECRET, endpoint};
+use testkit::fake_endpoint::{FakeEndpoint, ReceivedCall, SECRET, endpoint};
 use testkit::{ACCOUNT, until};
 
 fn call(node: &TestNode, what: EventWhat, subject: Subject) -> BTreeMap<String, String> {
@@ -105,8 +105,8 @@ async fn the_hook_names_messages_as_the_answer_did() {
 }
 
 /// Waits for an event; its fields.
-async fn received_events(receiver: &Receiver, event: &str) -> BTreeMap<String, String> {
-    let reported = |came: &Came| came.form().get("event").is_some_and(|name| name == event);
+async fn received_events(receiver: &FakeEndpoint, event: &str) -> BTreeMap<String, String> {
+    let reported = |came: &ReceivedCall| came.form().get("event").is_some_and(|name| name == event);
     let came = receiver.until(|came| came.iter().any(reported)).await;
     let came = came.iter().find(|came| reported(came)).unwrap();
     assert_eq!(came.method, Method::POST);
@@ -121,9 +121,9 @@ async fn received_events(receiver: &Receiver, event: &str) -> BTreeMap<String, S
 
 /// Goal: an account's endpoint receives every event of its messages, under the ids of the response to the send.
 #[tokio::test]
-async fn a_receiver_receives_of_what_happens() {
+async fn an_endpoint_receives_every_event() {
     let node = TestNode::start().await;
-    let receiver = Receiver::start().await;
+    let receiver = FakeEndpoint::start().await;
     let hook = endpoint("sendcloud", &receiver.url(), json!({ "sms_user": USER }));
     node.start_webhooks(hook.clone()).await;
     let entry = Arc::clone(node.engine.catalog().endpoint(hook.id).unwrap());

@@ -142,15 +142,15 @@ fn fields_of_a_code<'a>() -> Fields<'a> {
     fields(&[("code", "4826"), ("signName", SIGNATURE.1)])
 }
 
-/// What an interface is answered: code, message and `info`.
+/// A response of an interface: code, message and `info`.
 #[derive(Debug)]
-struct Report {
+struct Envelope {
     code: u64,
     message: String,
     info: Value,
 }
 
-impl Report {
+impl Envelope {
     /// The parts that are compared most.
     fn parts(&self) -> (u64, &str, &Value) {
         (self.code, &self.message, &self.info)
@@ -158,12 +158,12 @@ impl Report {
 }
 
 /// Calls an interface as [`USER`].
-async fn ask(node: &TestNode, path: &str, pairs: &[(&str, &str)]) -> Report {
+async fn ask(node: &TestNode, path: &str, pairs: &[(&str, &str)]) -> Envelope {
     ask_as(node, USER, path, pairs).await
 }
 
 /// Calls an interface as `user`.
-async fn ask_as(node: &TestNode, user: &str, path: &str, pairs: &[(&str, &str)]) -> Report {
+async fn ask_as(node: &TestNode, user: &str, path: &str, pairs: &[(&str, &str)]) -> Envelope {
     let request = replaced(&fields(pairs), "smsUser", user);
     let answer = node.ask(signed(path, &request)).await;
     let code = code_of(&answer);
@@ -175,7 +175,7 @@ async fn ask_as(node: &TestNode, user: &str, path: &str, pairs: &[(&str, &str)])
         "{path}: {}",
         answer.body
     );
-    Report {
+    Envelope {
         code,
         message: envelope["message"].as_str().unwrap().to_owned(),
         info: envelope["info"].take(),

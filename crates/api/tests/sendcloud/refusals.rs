@@ -169,7 +169,7 @@ async fn parameters_may_come_by_query_string_and_by_get() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_of_this_service_is_answered_so_in_its_words() {
+async fn what_is_no_request_of_this_service_gets_the_services_error() {
     let node = TestNode::with(
         Limits {
             body_bytes_max: 2000,

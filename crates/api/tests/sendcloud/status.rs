@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn the_clock_is_reported_to_everybody() {
+async fn the_clock_is_shown_to_everybody() {
     let node = TestNode::start().await;
     let before = node.engine.now();
     let answer = node
@@ -215,7 +215,7 @@ async fn status_queries_find_by_days_numbers_templates_and_labels_within_their_r
 }
 
 #[tokio::test]
-async fn too_many_status_queries_a_minute_are_reported_50000() {
+async fn too_many_status_queries_a_minute_are_answered_50000() {
     let limits = Limits {
         sendcloud_status_per_minute_max: 2,
         ..crate::testkit::limits()

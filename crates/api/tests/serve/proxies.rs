@@ -315,7 +315,7 @@ async fn a_body_of_a_known_client_behind_a_proxy_is_read_in_large_pieces() {
 }
 
 #[tokio::test]
-async fn a_client_behind_a_proxy_that_has_too_many_requests_under_way_is_answered_so_and_none_is_just_closed()
+async fn a_client_behind_a_proxy_that_has_too_many_requests_under_way_gets_an_error_and_none_is_just_closed()
 {
     const MAY_HAVE: usize = 5;
     const MANY: usize = 14;

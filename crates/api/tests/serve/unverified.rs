@@ -107,7 +107,7 @@ async fn an_address_of_which_all_are_at_work_is_refused_more() {
 }
 
 #[tokio::test]
-async fn a_flood_of_unverified_clients_closes_no_connection_of_others_that_are_known() {
+async fn a_flood_of_unverified_clients_closes_no_verified_connection() {
     let running = start(ServeLimits {
         connections_max: 40,
         ..lenient_limits()
@@ -218,7 +218,7 @@ async fn a_body_that_finds_no_room_is_turned_away_and_its_address_alone() {
 }
 
 #[tokio::test]
-async fn who_is_known_has_the_room_that_unverified_clients_have_not() {
+async fn verified_clients_have_room_that_unverified_ones_have_not() {
     let running = start(small()).await;
     let mut known = running.connect_from(2).await;
     login(&mut known).await;

@@ -3,8 +3,8 @@
 //! Every family of credentials knows the same users (see [`USER`] and its neighbours) under the same secret, [`KEY`].
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod fake_endpoint;
 pub(crate) mod listening;
-pub(crate) mod receiver;
 pub(crate) mod signing;
 pub(crate) mod tampered;
 

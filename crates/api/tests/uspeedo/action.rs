@@ -78,7 +78,7 @@ async fn a_batch_is_answered_as_documented_and_delivered() {
 }
 
 #[tokio::test]
-async fn a_hundred_sessions_are_requested_about_at_once_at_most() {
+async fn a_query_has_at_most_a_hundred_sessions() {
     let node = TestNode::start().await;
     let ask = |count: usize| {
         let sessions: Vec<String> = (0..count).map(|n| format!("session-{n}")).collect();
@@ -341,7 +341,7 @@ async fn task_content_comes_in_four_forms() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_of_this_wire_is_answered_so_in_its_words() {
+async fn what_is_no_request_of_this_wire_gets_the_wires_error() {
     let node = TestNode::start().await;
     let ask = |body: &str| post("/api/", USER, body.to_owned());
     let invalid = |name: &str| (215_392, format!("Invalid parameter [{name}]"));

@@ -186,7 +186,7 @@ async fn messages_are_counted_by_template() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_counted_is_answered_so() {
+async fn invalid_statistics_queries_are_refused() {
     let node = TestNode::start().await;
     for action in ["GetUSMSSendStatistics", "GetUSMSTemplateSendStatistics"] {
         for (name, value, code) in [

@@ -1,7 +1,7 @@
 //! What accounts report to UCloud's wire, and fetch from it.
 
 use super::{AT_ONCE, UNDELIVERED, Wire, code_and_message, code_of, names, with};
-use crate::testkit::receiver::{Came, Receiver, Reply, endpoint};
+use crate::testkit::fake_endpoint::{FakeEndpoint, ReceivedCall, Reply, endpoint};
 use crate::testkit::{ACCOUNT, Answer, CODE, TestNode, USER_OTHER, until, ut_id};
 use engine::clock::{Clock, PausedClock};
 use engine::{CarrierNo, Record, RecordFilter, RecordKind};
@@ -272,14 +272,14 @@ const TAKEN: Reply = (200, "{\n    code: 0,\n    message: \"ok\"\n}");
 const BUSY: Reply = (200, r#"{"code": 1, "message": "busy"}"#);
 
 /// Takes a call only when it comes a second time.
-fn second_time(before: &[Came], call: &Came) -> Reply {
+fn second_time(before: &[ReceivedCall], call: &ReceivedCall) -> Reply {
     let known = before.iter().any(|earlier| earlier.body == call.body);
     if known { TAKEN } else { BUSY }
 }
 
 /// The entries of the calls of a kind that were taken, once there are so many.
-async fn entries(receiver: &Receiver, msg_type: u8, count: usize) -> Vec<Value> {
-    let entries = |came: &[Came]| -> Vec<Value> {
+async fn entries(receiver: &FakeEndpoint, msg_type: u8, count: usize) -> Vec<Value> {
+    let entries = |came: &[ReceivedCall]| -> Vec<Value> {
         came.iter()
             .filter(|came| came.reply == TAKEN && came.body["MsgType"] == msg_type)
             .flat_map(|came| came.body["Data"].as_array().unwrap().clone())
@@ -306,7 +306,7 @@ async fn reports_and_replies_are_pushed_until_they_are_taken() {
         ("ucloud", Value::Null, "(1)0000000010", ["发送成功", "发送失败"]),
     ] {
         let node = TestNode::start().await;
-        let receiver = Receiver::playing(second_time).await;
+        let receiver = FakeEndpoint::playing(second_time).await;
         node.start_webhooks(endpoint(format, &receiver.url(), settings))
             .await;
         let session = sent(&node, AT_ONCE, "order-1").await;

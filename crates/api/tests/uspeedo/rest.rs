@@ -277,7 +277,7 @@ async fn when_all_fail_for_different_reasons_each_is_reported() {
 }
 
 #[tokio::test]
-async fn the_documented_credentials_are_requested_for() {
+async fn the_documented_credentials_are_required() {
     let node = TestNode::start().await;
     let parse_token = (215_398, "Failed to parse token".to_owned());
     let with = |authorization: &str| {
@@ -312,7 +312,7 @@ async fn the_documented_credentials_are_requested_for() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_of_this_wire_is_answered_so_in_its_words() {
+async fn what_is_no_request_of_this_wire_gets_the_wires_error() {
     let node = TestNode::with(
         Limits {
             body_bytes_max: 1000,

@@ -337,7 +337,7 @@ async fn signatures_are_removed_all_or_none() {
 
 /// `Accept-Language` picks UCloud's own Chinese words.
 #[tokio::test]
-async fn answers_are_in_chinese_for_who_requests_for_it() {
+async fn answers_are_in_chinese_where_the_request_prefers_it() {
     let node = TestNode::start().await;
     let chinese = async |action: &str, params: &Value| {
         let mut request = Wire::Ucloud.request(&node, USER, action, params);

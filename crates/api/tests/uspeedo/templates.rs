@@ -102,7 +102,7 @@ async fn a_template_made_over_any_wire_is_shown_and_sent_over_all() {
 }
 
 #[tokio::test]
-async fn what_only_the_vendor_knows_of_a_template_is_reported_back() {
+async fn what_only_the_vendor_knows_of_a_template_is_returned() {
     let node = TestNode::start().await;
     let attributes = json!([{"Variable": "1", "Attribute": "digits", "Default": "0000"}]);
     let uspeedo = json!({"Purpose": "2", "TemplateName": "n", "Template": "t {1}", "Instruction": "i", "Tags": [1, "2"],

@@ -335,7 +335,7 @@ async fn a_public_key_with_a_plus_has_to_be_encoded() {
 }
 
 #[tokio::test]
-async fn a_hundred_sessions_are_requested_about_at_once_at_most() {
+async fn a_query_has_at_most_a_hundred_sessions() {
     let node = TestNode::start().await;
     let ask = |count: usize| {
         let mut params = params(&[("Action", "GetUSMSSendReceipt"), ("ProjectId", "org-demo")]);
@@ -371,7 +371,7 @@ async fn an_account_answers_for_its_own_projects_alone() {
 }
 
 #[tokio::test]
-async fn what_is_no_request_of_this_wire_is_answered_so_in_its_words() {
+async fn what_is_no_request_of_this_wire_gets_the_wires_error() {
     let node = TestNode::start().await;
     let ask = |method: Method, uri: &str, body: &str| {
         Request::builder()
@@ -578,7 +578,7 @@ async fn a_signed_text_that_is_cut_elsewhere_sends_nothing() {
 }
 
 #[tokio::test]
-async fn a_user_id_that_is_not_valid_is_not_reported_back() {
+async fn an_invalid_user_id_is_not_returned() {
     let node = TestNode::start().await;
     let sent = node
         .ask(form(&signed(&with(single(AT_ONCE), "UserId", "it's"))))

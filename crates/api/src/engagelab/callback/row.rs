@@ -113,7 +113,7 @@ impl Row {
     }
 }
 
-/// Words an event: no row when this wire has no words for it, several for an accepted request.
+/// The rows of an event: none when this format has no such event, several for an accepted request.
 pub(super) fn rendered(payload: &EventPayload) -> Vec<Row> {
     let (event, subject) = (&payload.event, &payload.subject);
     let one = match (&event.what, subject) {

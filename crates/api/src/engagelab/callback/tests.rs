@@ -214,7 +214,7 @@ fn a_number_that_gets_nothing_is_planned_and_not_valid() {
 }
 
 #[test]
-fn what_nobody_requested_for_or_knows_is_left_out() {
+fn absent_fields_and_other_wires_events_are_left_out() {
     let mut plain = (*batch(Dialect::EngagelabC)).clone();
     plain.custom = None;
     let plain = std::sync::Arc::new(plain);

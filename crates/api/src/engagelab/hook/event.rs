@@ -74,7 +74,7 @@ struct Data {
     msg_type: Option<u8>,
 }
 
-/// Words an event; none when this wire has no words for it, several when a request has many numbers.
+/// Renders an event: none when this format has no such event, several when a request has many numbers.
 pub(super) fn rendered(payload: &EventPayload, sms_user: &str, ids: &PublicIds) -> Vec<Event> {
     let (event, subject) = (&payload.event, &payload.subject);
     let one = match (&event.what, subject) {

@@ -229,7 +229,7 @@ fn a_message_is_reported_state_by_state() {
 }
 
 #[test]
-fn what_nobody_requested_for_or_knows_is_left_out() {
+fn absent_fields_and_other_wires_events_are_left_out() {
     let mut plain = (*batch(Dialect::EngagelabA)).clone();
     plain.custom = None;
     plain.sender = None;

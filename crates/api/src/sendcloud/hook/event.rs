@@ -88,7 +88,7 @@ impl Body {
 
 /// The fields of one event.
 #[derive(Debug, PartialEq)]
-pub(super) struct Report {
+pub(super) struct EventFields {
     pub(super) name: EventName,
     /// `timestamp`.
     pub(super) at: UnixMs,
@@ -121,8 +121,8 @@ fn json_array(texts: &[String]) -> String {
     serde_json::to_string(texts).unwrap_or_default()
 }
 
-/// Words an event; none when this wire has no words for it, several when a batch has many numbers.
-pub(super) fn reported(payload: &EventPayload, sms_user: &str, ids: &PublicIds) -> Vec<Report> {
+/// Renders an event: none when this format has no such event, several when a batch has many numbers.
+pub(super) fn reported(payload: &EventPayload, sms_user: &str, ids: &PublicIds) -> Vec<EventFields> {
     let (event, subject) = (&payload.event, &payload.subject);
     let one = match (&event.what, subject) {
         (EventWhat::Accepted { .. }, Subject::Batch(messages)) => {
@@ -144,11 +144,11 @@ pub(super) fn reported(payload: &EventPayload, sms_user: &str, ids: &PublicIds) 
 }
 
 /// A batch was accepted.
-fn request(messages: &[MessageView], at: UnixMs, ids: &PublicIds) -> Option<Report> {
+fn request(messages: &[MessageView], at: UnixMs, ids: &PublicIds) -> Option<EventFields> {
     let batch = of_this_wire(&messages.first()?.batch)?;
     let prefix = prefix(batch, ids);
     let segments: i64 = messages.iter().map(|message| i64::from(message.segments)).sum();
-    let mut reported = Report::new(EventName::Request, at);
+    let mut reported = EventFields::new(EventName::Request, at);
     reported.text("message", "request");
     reported.common(batch);
     reported.texts(
@@ -172,7 +172,7 @@ fn ended(
     delivery_result: DeliveryResult,
     event: &engine::Event,
     ids: &PublicIds,
-) -> Option<Report> {
+) -> Option<EventFields> {
     let batch = of_this_wire(&message.batch)?;
     let EventWhat::Message { state, .. } = &event.what else {
         return None;
@@ -191,7 +191,7 @@ fn ended(
             failures::carrier_log(code, *state, LANGUAGE),
         ),
     };
-    let mut reported = Report::new(name, event.at);
+    let mut reported = EventFields::new(name, event.at);
     reported.text("message", &words);
     if name != EventName::Deliver {
         reported.text("encodeMessage", &BASE64.encode(&words));
@@ -208,8 +208,8 @@ fn ended(
 }
 
 /// A person wrote. There is neither a message nor an id.
-fn reply(inbound: &Inbound, sms_user: &str, at: UnixMs) -> Option<Report> {
-    let mut reported = Report::new(EventName::Reply, at);
+fn reply(inbound: &Inbound, sms_user: &str, at: UnixMs) -> Option<EventFields> {
+    let mut reported = EventFields::new(EventName::Reply, at);
     reported.text("smsUser", sms_user);
     reported.number("userId", i64::from(inbound.account?.0));
     reported.number("templateId", 0);
@@ -222,13 +222,13 @@ fn reply(inbound: &Inbound, sms_user: &str, at: UnixMs) -> Option<Report> {
 }
 
 /// A template's review has ended.
-fn reviewed(template: &Template, review: Review, sms_user: &str, at: UnixMs) -> Report {
+fn reviewed(template: &Template, review: Review, sms_user: &str, at: UnixMs) -> EventFields {
     let verified = match Verified::of(review) {
         // The hook has no number for what is not submitted.
         Verified::NotSubmitted => Verified::Waiting,
         verified => verified,
     };
-    let mut reported = Report::new(EventName::TemplateVerify, at);
+    let mut reported = EventFields::new(EventName::TemplateVerify, at);
     if !sms_user.is_empty() {
         reported.text("smsUser", sms_user);
     }
@@ -267,7 +267,7 @@ fn as_written_here(from: &str) -> String {
     }
 }
 
-impl Report {
+impl EventFields {
     fn new(name: EventName, at: UnixMs) -> Self {
         Self {
             name,

@@ -17,7 +17,7 @@ mod event;
 use super::codes::Language;
 use engine::catalog::EndpointEntry;
 use engine::webhooks::{Call, EventPayload, Format, Method, Schedule, Stamp};
-use event::{Body, EventName, Numbering, Report};
+use event::{Body, EventFields, EventName, Numbering};
 use hmac::{Hmac, Mac};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -159,13 +159,13 @@ impl Format for SmsHook {
             headers: Vec::new(),
             body: Vec::new(),
         };
-        let reported = Report::probe(endpoint.endpoint.account, &settings.sms_user, stamp.now);
+        let reported = EventFields::probe(endpoint.endpoint.account, &settings.sms_user, stamp.now);
         vec![get, call(endpoint, &settings, reported, &token(stamp, 0))]
     }
 }
 
 /// A signed POST.
-fn call(endpoint: &EndpointEntry, settings: &Settings, mut reported: Report, token: &str) -> Call {
+fn call(endpoint: &EndpointEntry, settings: &Settings, mut reported: EventFields, token: &str) -> Call {
     let signature = signature(endpoint.secret.expose_secret(), reported.at, token);
     reported.sign(token, &signature);
     let body = settings.body();

@@ -1,4 +1,4 @@
-//! A receiver of events on the loopback, and a node that delivers to it.
+//! A webhook endpoint on the loopback, and a node that sends to it.
 
 use super::{ACCOUNT, MASTER_KEY, TestNode, WAIT_MAX};
 use axum::Router;
@@ -20,11 +20,11 @@ pub(crate) const SECRET: &str = "demo_app_secret";
 /// A status and a body.
 pub(crate) type Reply = (u16, &'static str);
 /// What to answer a call, after those before it.
-type Script = Box<dyn Fn(&[Came], &Came) -> Reply + Send + Sync>;
+type Script = Box<dyn Fn(&[ReceivedCall], &ReceivedCall) -> Reply + Send + Sync>;
 
-/// A call as it came.
+/// A call that the endpoint received.
 #[derive(Debug, Clone)]
-pub(crate) struct Came {
+pub(crate) struct ReceivedCall {
     pub method: Method,
     pub headers: HeaderMap,
     pub octets: Bytes,
@@ -34,7 +34,7 @@ pub(crate) struct Came {
     pub reply: Reply,
 }
 
-impl Came {
+impl ReceivedCall {
     pub(crate) fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
         value
@@ -50,24 +50,26 @@ impl Came {
 }
 
 struct Shared {
-    came: watch::Sender<Vec<Came>>,
+    came: watch::Sender<Vec<ReceivedCall>>,
     script: Script,
 }
 
-/// What listens.
-pub(crate) struct Receiver {
+/// An HTTP server on the loopback that records calls and answers by a script.
+pub(crate) struct FakeEndpoint {
     shared: Arc<Shared>,
     port: u16,
 }
 
-impl Receiver {
+impl FakeEndpoint {
     /// Takes everything.
     pub(crate) async fn start() -> Self {
         Self::playing(|_, _| (200, "")).await
     }
 
     /// Plays a script.
-    pub(crate) async fn playing(script: impl Fn(&[Came], &Came) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn playing(
+        script: impl Fn(&[ReceivedCall], &ReceivedCall) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let shared = Arc::new(Shared {
             came: watch::Sender::default(),
             script: Box::new(script),
@@ -84,7 +86,7 @@ impl Receiver {
     }
 
     /// All calls so far, once they pass.
-    pub(crate) async fn until(&self, pass: impl Fn(&[Came]) -> bool) -> Vec<Came> {
+    pub(crate) async fn until(&self, pass: impl Fn(&[ReceivedCall]) -> bool) -> Vec<ReceivedCall> {
         let mut came = self.shared.came.subscribe();
         let passed = came.wait_for(|came| pass(came));
         match tokio::time::timeout(WAIT_MAX, passed).await {
@@ -100,7 +102,7 @@ async fn take(
     headers: HeaderMap,
     octets: Bytes,
 ) -> (StatusCode, &'static str) {
-    let mut call = Came {
+    let mut call = ReceivedCall {
         method,
         headers,
         body: serde_json::from_slice(&octets).unwrap_or_default(),

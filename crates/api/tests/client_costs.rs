@@ -110,8 +110,8 @@ fn hostile(head: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Requests of people whom nobody knows, by wire.
-fn strange_requests() -> Vec<(String, Request<Body>)> {
+/// Requests with an unknown key or user, by wire.
+fn unverified_requests() -> Vec<(String, Request<Body>)> {
     let mut requests = Vec::new();
     for (what, body) in
         hostile("\"Action\":\"SendUSMSMessage\",\"Signature\":\"00\",\"PublicKey\":\"nobody\",")
@@ -176,9 +176,9 @@ fn strange_requests() -> Vec<(String, Request<Body>)> {
 
 /// Goal: who is not known costs next to nothing beyond his body, whatever he sends on whichever wire.
 #[tokio::test]
-async fn a_unverified_clients_request_costs_at_most_64_kib_beyond_its_body() {
+async fn an_unverified_clients_request_costs_at_most_64_kib_beyond_its_body() {
     let node = TestNode::start().await;
-    for (what, request) in strange_requests() {
+    for (what, request) in unverified_requests() {
         let (answer, bytes, calls) = measured(&node, request).await;
         assert!(
             bytes <= UNVERIFIED_BYTES_MAX,

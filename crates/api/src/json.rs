@@ -11,7 +11,7 @@ use std::fmt;
 
 /// What a JSON value is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Written<'a> {
+pub(crate) enum RawJson<'a> {
     /// `null`.
     Null,
     /// A text, unescaped.
@@ -26,7 +26,7 @@ pub(crate) enum Written<'a> {
     Object(&'a str),
 }
 
-impl<'a> Written<'a> {
+impl<'a> RawJson<'a> {
     /// Reads a value; `None` for a text that is not Unicode (half of a surrogate pair).
     pub(crate) fn read(raw: &'a RawValue) -> Option<Self> {
         let raw = raw.get().trim_ascii();
@@ -118,24 +118,24 @@ pub(crate) enum Arrays {
 ///
 /// The whole may be `null` or `[]`, which is what PHP makes of an array without entries.
 pub(crate) fn texts(raw: &RawValue, arrays: Arrays) -> Option<Vec<(Box<str>, Box<str>)>> {
-    let members: Members<'_> = match Written::read(raw)? {
-        Written::Object(object) => serde_json::from_str(object).ok()?,
-        Written::Null => Members::default(),
-        Written::Array(array) if is_empty_array(array) => Members::default(),
+    let members: Members<'_> = match RawJson::read(raw)? {
+        RawJson::Object(object) => serde_json::from_str(object).ok()?,
+        RawJson::Null => Members::default(),
+        RawJson::Array(array) if is_empty_array(array) => Members::default(),
         _ => return None,
     };
     let mut texts = Vec::with_capacity(members.0.len());
     for (name, value) in members.0 {
-        let value = match Written::read(value)? {
-            Written::Array(array) if arrays == Arrays::First => {
+        let value = match RawJson::read(value)? {
+            RawJson::Array(array) if arrays == Arrays::First => {
                 let entries: Vec<&RawValue> = serde_json::from_str(array).ok()?;
                 entries
                     .first()
-                    .map_or(Some(Written::Null), |first| Written::read(first))?
+                    .map_or(Some(RawJson::Null), |first| RawJson::read(first))?
             }
             value => value,
         };
-        if value != Written::Null {
+        if value != RawJson::Null {
             texts.push((Box::from(name), Box::from(value.into_text()?)));
         }
     }
@@ -145,10 +145,10 @@ pub(crate) fn texts(raw: &RawValue, arrays: Arrays) -> Option<Vec<(Box<str>, Box
 /// Reads an object that is kept as it is written; `Some(None)` for `null` and for `[]` (see [`texts`]).
 /// `None` when it is malformed or longer than `bytes_max`.
 pub(crate) fn object(raw: &RawValue, bytes_max: usize) -> Option<Option<Box<str>>> {
-    match Written::read(raw)? {
-        Written::Null => Some(None),
-        Written::Array(array) if is_empty_array(array) => Some(None),
-        Written::Object(object) if object.len() <= bytes_max => Some(Some(Box::from(object))),
+    match RawJson::read(raw)? {
+        RawJson::Null => Some(None),
+        RawJson::Array(array) if is_empty_array(array) => Some(None),
+        RawJson::Object(object) if object.len() <= bytes_max => Some(Some(Box::from(object))),
         _ => None,
     }
 }
@@ -161,24 +161,24 @@ fn is_empty_array(array: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn read(json: &str) -> Written<'_> {
-        Written::read(serde_json::from_str::<&RawValue>(json).unwrap()).unwrap()
+    fn read(json: &str) -> RawJson<'_> {
+        RawJson::read(serde_json::from_str::<&RawValue>(json).unwrap()).unwrap()
     }
 
     #[test]
     fn values_are_distinguished_and_keep_what_is_written() {
-        assert_eq!(read("null"), Written::Null);
-        assert_eq!(read(r#""a b""#), Written::Text("a b".into()));
-        assert_eq!(read(r#""\u5c0f\"""#), Written::Text("小\"".into()));
+        assert_eq!(read("null"), RawJson::Null);
+        assert_eq!(read(r#""a b""#), RawJson::Text("a b".into()));
+        assert_eq!(read(r#""\u5c0f\"""#), RawJson::Text("小\"".into()));
         assert_eq!(
             read("1234567890123456789012"),
-            Written::Number("1234567890123456789012")
+            RawJson::Number("1234567890123456789012")
         );
-        assert_eq!(read("-1.50"), Written::Number("-1.50"));
+        assert_eq!(read("-1.50"), RawJson::Number("-1.50"));
         assert_eq!(read("true").into_text().as_deref(), Some("true"));
-        assert_eq!(read(r#"[ 1 ]"#), Written::Array("[ 1 ]"));
-        assert_eq!(read(r#"{"a":1}"#), Written::Object(r#"{"a":1}"#));
-        assert!(Written::read(serde_json::from_str(r#""\ud800""#).unwrap()).is_none());
+        assert_eq!(read(r#"[ 1 ]"#), RawJson::Array("[ 1 ]"));
+        assert_eq!(read(r#"{"a":1}"#), RawJson::Object(r#"{"a":1}"#));
+        assert!(RawJson::read(serde_json::from_str(r#""\ud800""#).unwrap()).is_none());
     }
 
     #[test]
@@ -259,6 +259,6 @@ mod tests {
     fn depth_costs_nothing() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(200_000), "]".repeat(200_000));
         let members: Members<'_> = serde_json::from_str(&deep).unwrap();
-        assert!(matches!(Written::read(members.0[0].1), Some(Written::Array(_))));
+        assert!(matches!(RawJson::read(members.0[0].1), Some(RawJson::Array(_))));
     }
 }

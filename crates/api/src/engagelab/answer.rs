@@ -1,6 +1,6 @@
 //! The bodies of both generations (docs/dialects/engagelab.md).
 
-use super::codes::{Code, Refused, a, c};
+use super::codes::{ApiError, Code, a, c};
 use super::recipients::{Answered, Entries};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -16,7 +16,7 @@ const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/json;cha
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"sms\"");
 
 /// An answer before it is one of HTTP: what is recorded for repeats.
-pub(super) type Rendered = (StatusCode, Vec<u8>);
+pub(super) type RenderedResponse = (StatusCode, Vec<u8>);
 
 /// An HTTP answer.
 pub(super) fn response(status: StatusCode, body: impl Into<Bytes>) -> Response {
@@ -28,7 +28,7 @@ pub(super) fn response(status: StatusCode, body: impl Into<Bytes>) -> Response {
 }
 
 /// The response to a refused request.
-pub(super) fn refusal(refused: &Refused) -> Rendered {
+pub(super) fn refusal(refused: &ApiError) -> RenderedResponse {
     #[derive(Serialize)]
     struct Error<'a> {
         code: u32,
@@ -61,14 +61,14 @@ pub(super) fn sent(
     entries: &Entries,
     request_id: Option<&str>,
     ids: &PublicIds,
-) -> Rendered {
+) -> RenderedResponse {
     let (Some(item), Some(done)) = (submission.items.first(), outcome.items.first()) else {
-        return refusal(&Refused::from(&a::SERVER_ERROR));
+        return refusal(&ApiError::from(&a::SERVER_ERROR));
     };
     let answered = entries.answered(&item.recipients, &done.outcomes);
     let (accepted, failed) = answered.count();
     if accepted == 0 {
-        return refusal(&Refused::from(
+        return refusal(&ApiError::from(
             whole_refusal(done).map_or(&a::PHONE_FORMAT, code_of_a),
         ));
     }
@@ -159,14 +159,14 @@ impl Serialize for FailedItems<'_> {
 }
 
 /// What a `/v1/messages` is answered.
-pub(super) fn planned(submission: &Submission, outcome: &Outcome, entries: &Entries) -> Rendered {
+pub(super) fn planned(submission: &Submission, outcome: &Outcome, entries: &Entries) -> RenderedResponse {
     let (Some(item), Some(done)) = (submission.items.first(), outcome.items.first()) else {
-        return refusal(&Refused::from(&c::SERVER_ERROR));
+        return refusal(&ApiError::from(&c::SERVER_ERROR));
     };
     let answered = entries.answered(&item.recipients, &done.outcomes);
     let (accepted, failed) = answered.count();
     let Some(plan) = done.session.filter(|_| accepted > 0) else {
-        return refusal(&Refused::from(
+        return refusal(&ApiError::from(
             whole_refusal(done).map_or(&c::PHONE_FORMAT, code_of_c),
         ));
     };

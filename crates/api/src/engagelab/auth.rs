@@ -33,13 +33,13 @@ pub struct Caller {
 
 /// Why a caller is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Denied {
+pub enum AuthError {
     /// No credentials, or unreadable ones.
     Missing,
     /// A user there is not.
     Unknown,
     /// A wrong secret.
-    Wrong,
+    WrongSecret,
     /// Right ones that are switched off.
     Disabled,
 }
@@ -47,16 +47,16 @@ pub enum Denied {
 /// Finds the caller.
 ///
 /// # Errors
-/// See [`Denied`].
-pub fn authenticate(family: &str, shown: Option<Shown>, catalog: &Snapshot) -> Result<Caller, Denied> {
-    let Shown { user, secret } = shown.ok_or(Denied::Missing)?;
-    let credential = catalog.credential(family, &user).ok_or(Denied::Unknown)?;
+/// See [`AuthError`].
+pub fn authenticate(family: &str, shown: Option<Shown>, catalog: &Snapshot) -> Result<Caller, AuthError> {
+    let Shown { user, secret } = shown.ok_or(AuthError::Missing)?;
+    let credential = catalog.credential(family, &user).ok_or(AuthError::Unknown)?;
     let known = credential.secret.expose_secret().as_bytes();
     if !bool::from(known.ct_eq(secret.as_bytes())) || catalog.account(credential.account).is_none() {
-        return Err(Denied::Wrong);
+        return Err(AuthError::WrongSecret);
     }
     if !credential.enabled {
-        return Err(Denied::Disabled);
+        return Err(AuthError::Disabled);
     }
     Ok(Caller {
         account: credential.account,

@@ -360,7 +360,7 @@ pub mod config {
 
 /// Why a request is not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub struct ApiError {
     /// HTTP status and vendor code of the response.
     pub code: &'static Code,
     /// The text of the response.
@@ -369,7 +369,7 @@ pub struct Refused {
     pub retry_after_s: u32,
 }
 
-impl Refused {
+impl ApiError {
     /// In words that say more than the code's own.
     pub fn saying(code: &'static Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -389,7 +389,7 @@ impl Refused {
     }
 }
 
-impl From<&'static Code> for Refused {
+impl From<&'static Code> for ApiError {
     fn from(code: &'static Code) -> Self {
         Self {
             code,

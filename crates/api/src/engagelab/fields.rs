@@ -1,40 +1,40 @@
 //! Fields of JSON bodies that say what a template, a signature or a label is to be.
 
-use crate::json::Written;
+use crate::json::RawJson;
 use engine::sms::visible::is_display_control;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// A value is of another kind than its field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(super) struct FieldError;
 
 /// A text; numbers count as written, `null` as not given.
-pub(super) fn text<'a>(field: Option<&'a RawValue>) -> Result<Option<Cow<'a, str>>, Malformed> {
+pub(super) fn text<'a>(field: Option<&'a RawValue>) -> Result<Option<Cow<'a, str>>, FieldError> {
     match read(field)? {
         None => Ok(None),
-        Some(value @ (Written::Text(_) | Written::Number(_))) => Ok(value.into_text()),
-        Some(_) => Err(Malformed),
+        Some(value @ (RawJson::Text(_) | RawJson::Number(_))) => Ok(value.into_text()),
+        Some(_) => Err(FieldError),
     }
 }
 
 /// A whole number, also as a text of digits.
-pub(super) fn integer(field: Option<&RawValue>) -> Result<Option<i64>, Malformed> {
+pub(super) fn integer(field: Option<&RawValue>) -> Result<Option<i64>, FieldError> {
     match read(field)? {
         None => Ok(None),
-        Some(value) => value.as_integer().map(Some).ok_or(Malformed),
+        Some(value) => value.as_integer().map(Some).ok_or(FieldError),
     }
 }
 
 /// A truth, also as a text or as 0 or 1.
-pub(super) fn boolean(field: Option<&RawValue>) -> Result<Option<bool>, Malformed> {
-    let Some(written) = read(field)?.map(Written::into_text) else {
+pub(super) fn boolean(field: Option<&RawValue>) -> Result<Option<bool>, FieldError> {
+    let Some(written) = read(field)?.map(RawJson::into_text) else {
         return Ok(None);
     };
     match written.as_deref() {
         Some("true" | "1") => Ok(Some(true)),
         Some("false" | "0" | "") => Ok(Some(false)),
-        _ => Err(Malformed),
+        _ => Err(FieldError),
     }
 }
 
@@ -43,7 +43,7 @@ pub(super) fn boolean(field: Option<&RawValue>) -> Result<Option<bool>, Malforme
 pub(super) fn name(
     field: Option<&RawValue>,
     chars: std::ops::RangeInclusive<usize>,
-) -> Result<Option<Box<str>>, Malformed> {
+) -> Result<Option<Box<str>>, FieldError> {
     let Some(written) = text(field)? else {
         return Ok(None);
     };
@@ -51,15 +51,15 @@ pub(super) fn name(
     if chars.contains(&name.chars().count()) && !name.chars().any(is_display_control) {
         Ok(Some(name.into()))
     } else {
-        Err(Malformed)
+        Err(FieldError)
     }
 }
 
-fn read(field: Option<&RawValue>) -> Result<Option<Written<'_>>, Malformed> {
+fn read(field: Option<&RawValue>) -> Result<Option<RawJson<'_>>, FieldError> {
     let Some(raw) = field else { return Ok(None) };
-    match Written::read(raw) {
-        None => Err(Malformed),
-        Some(Written::Null) => Ok(None),
+    match RawJson::read(raw) {
+        None => Err(FieldError),
+        Some(RawJson::Null) => Ok(None),
         Some(value) => Ok(Some(value)),
     }
 }
@@ -79,10 +79,10 @@ mod tests {
             ("\"a\"", Ok(Some("a"))),
             ("17", Ok(Some("17"))),
             ("null", Ok(None)),
-            ("true", Err(Malformed)),
-            ("[]", Err(Malformed)),
-            ("{}", Err(Malformed)),
-            ("\"\\ud800\"", Err(Malformed)),
+            ("true", Err(FieldError)),
+            ("[]", Err(FieldError)),
+            ("{}", Err(FieldError)),
+            ("\"\\ud800\"", Err(FieldError)),
         ] {
             let read = text(Some(raw(json)));
             assert_eq!(
@@ -95,9 +95,9 @@ mod tests {
             ("2", Ok(Some(2))),
             ("\"2\"", Ok(Some(2))),
             ("null", Ok(None)),
-            ("2.5", Err(Malformed)),
-            ("\"x\"", Err(Malformed)),
-            ("true", Err(Malformed)),
+            ("2.5", Err(FieldError)),
+            ("\"x\"", Err(FieldError)),
+            ("true", Err(FieldError)),
         ] {
             assert_eq!(integer(Some(raw(json))), expected, "{json}");
         }
@@ -108,9 +108,9 @@ mod tests {
             ("false", Ok(Some(false))),
             ("0", Ok(Some(false))),
             ("null", Ok(None)),
-            ("2", Err(Malformed)),
-            ("\"yes\"", Err(Malformed)),
-            ("[]", Err(Malformed)),
+            ("2", Err(FieldError)),
+            ("\"yes\"", Err(FieldError)),
+            ("[]", Err(FieldError)),
         ] {
             assert_eq!(boolean(Some(raw(json))), expected, "{json}");
         }
@@ -134,7 +134,7 @@ mod tests {
             "\"a\\u202eb\"",
             "[]",
         ] {
-            assert_eq!(name(wrong), Err(Malformed), "{wrong}");
+            assert_eq!(name(wrong), Err(FieldError), "{wrong}");
         }
     }
 

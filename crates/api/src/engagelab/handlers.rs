@@ -1,8 +1,8 @@
 //! From HTTP to the engine and back.
 
-use super::answer::{self, Rendered};
-use super::auth::{self, Caller, Denied};
-use super::codes::{Code, Refused, a, c};
+use super::answer::{self, RenderedResponse};
+use super::auth::{self, AuthError, Caller};
+use super::codes::{ApiError, Code, a, c};
 use super::recipients::Entries;
 use super::status::StatusQuery;
 use super::{messages, send};
@@ -40,10 +40,10 @@ pub(super) async fn send(State(api): State<Arc<Api>>, request: Request) -> Respo
     respond(done.await, "POST")
 }
 
-async fn try_send(api: &Api, caller: &Caller, parts: &Parts, body: &Bytes) -> Result<Recorded, Refused> {
+async fn try_send(api: &Api, caller: &Caller, parts: &Parts, body: &Bytes) -> Result<Recorded, ApiError> {
     let request = send::read(body, &api.limits)?;
     let header_key = idempotency::key(&parts.headers);
-    let header_key = header_key.map_err(|error| Refused::saying(&a::BAD_REQUEST, error.to_string()))?;
+    let header_key = header_key.map_err(|error| ApiError::saying(&a::BAD_REQUEST, error.to_string()))?;
     let submission = Submission {
         account: caller.account,
         dialect: Dialect::EngagelabA,
@@ -69,14 +69,14 @@ async fn try_send(api: &Api, caller: &Caller, parts: &Parts, body: &Bytes) -> Re
         (None, None) => None,
     };
     let once = key.map(|(scope, id)| once(&api.limits, caller, scope, id));
-    let word = move |submission: &Submission, outcome: &Outcome| {
+    let render = move |submission: &Submission, outcome: &Outcome| {
         answer::sent(submission, outcome, &entries, request_id.as_deref(), &ids)
     };
     accept(
         api,
         submission,
         once,
-        word,
+        render,
         answer::code_of_error_a,
         &a::SERVER_ERROR,
     )
@@ -95,10 +95,10 @@ pub(super) async fn messages(State(api): State<Arc<Api>>, request: Request) -> R
     respond(done.await, "POST")
 }
 
-async fn try_messages(api: &Api, caller: &Caller, parts: &Parts, body: &Bytes) -> Result<Recorded, Refused> {
+async fn try_messages(api: &Api, caller: &Caller, parts: &Parts, body: &Bytes) -> Result<Recorded, ApiError> {
     let request = messages::read(body, api.engine.now(), &api.limits)?;
     let key = idempotency::key(&parts.headers);
-    let key = key.map_err(|error| Refused::saying(&c::PARAMETERS, error.to_string()))?;
+    let key = key.map_err(|error| ApiError::saying(&c::PARAMETERS, error.to_string()))?;
     let submission = Submission {
         account: caller.account,
         dialect: Dialect::EngagelabC,
@@ -115,13 +115,13 @@ async fn try_messages(api: &Api, caller: &Caller, parts: &Parts, body: &Bytes) -
     };
     let once = key.map(|key| once(&api.limits, caller, SCOPE_HEADER_C, key));
     let entries: Entries = request.entries;
-    let word =
+    let render =
         move |submission: &Submission, outcome: &Outcome| answer::planned(submission, outcome, &entries);
     accept(
         api,
         submission,
         once,
-        word,
+        render,
         answer::code_of_error_c,
         &c::SERVER_ERROR,
     )
@@ -129,15 +129,15 @@ async fn try_messages(api: &Api, caller: &Caller, parts: &Parts, body: &Bytes) -
 }
 
 /// The idempotency scope and key of a request, before its response is rendered.
-struct Single {
+struct IdempotencyKey {
     scope: &'static str,
     key: Box<str>,
     keep_ms: i64,
 }
 
 /// Ids of one user do not meet those of another: two applications that both count from one lose nothing.
-fn once(limits: &Limits, caller: &Caller, scope: &'static str, id: &str) -> Single {
-    Single {
+fn once(limits: &Limits, caller: &Caller, scope: &'static str, id: &str) -> IdempotencyKey {
+    IdempotencyKey {
         scope,
         key: format!("{}\n{id}", caller.user).into_boxed_str(),
         keep_ms: i64::from(limits.request_id_keep_s) * 1000,
@@ -148,27 +148,27 @@ fn once(limits: &Limits, caller: &Caller, scope: &'static str, id: &str) -> Sing
 async fn accept(
     api: &Api,
     submission: Submission,
-    single: Option<Single>,
-    word: impl Fn(&Submission, &Outcome) -> Rendered + Send + Sync + 'static,
+    idempotency_key: Option<IdempotencyKey>,
+    render: impl Fn(&Submission, &Outcome) -> RenderedResponse + Send + Sync + 'static,
     code_of_error: fn(&AcceptError) -> &'static Code,
     server_error: &'static Code,
-) -> Result<Recorded, Refused> {
-    let word = Arc::new(word);
-    let once = single.map(|single| {
-        let word = Arc::clone(&word);
+) -> Result<Recorded, ApiError> {
+    let render = Arc::new(render);
+    let once = idempotency_key.map(|idempotency_key| {
+        let render = Arc::clone(&render);
         Idempotency {
-            scope: single.scope,
-            key: single.key,
-            keep_ms: single.keep_ms,
+            scope: idempotency_key.scope,
+            key: idempotency_key.key,
+            keep_ms: idempotency_key.keep_ms,
             reply: Box::new(move |submission, outcome| {
-                let (status, body) = word(submission, outcome);
+                let (status, body) = render(submission, outcome);
                 Recorded::encode(status, &body)
             }),
         }
     });
     match api.engine.accept(submission, once).await {
         Ok((submission, AcceptResponse::New(outcome))) => {
-            let (status, body) = word(&submission, &outcome);
+            let (status, body) = render(&submission, &outcome);
             Ok(Recorded {
                 status,
                 body: body.into(),
@@ -182,7 +182,7 @@ async fn accept(
             if code.status.is_server_error() {
                 tracing::warn!(dialect = "engagelab", %error, "request failed");
             }
-            Err(Refused::from(code))
+            Err(ApiError::from(code))
         }
     }
 }
@@ -193,7 +193,7 @@ pub(super) async fn status(api: Arc<Api>, request: Request) -> Response {
     respond(try_status(&api, &parts).await, "GET")
 }
 
-async fn try_status(api: &Api, parts: &Parts) -> Result<Recorded, Refused> {
+async fn try_status(api: &Api, parts: &Parts) -> Result<Recorded, ApiError> {
     check_method(parts, "GET", &a::METHOD)?;
     let caller = authenticate_a(api, parts).await?;
     let taken = api.access.take_status_query(
@@ -202,7 +202,7 @@ async fn try_status(api: &Api, parts: &Parts) -> Result<Recorded, Refused> {
         (auth::FAMILY_A, &caller.user),
         api.limits.engagelab_status_per_minute_max,
     );
-    taken.map_err(|wait_ms| Refused::after(&a::TOO_OFTEN, wait_ms))?;
+    taken.map_err(|wait_ms| ApiError::after(&a::TOO_OFTEN, wait_ms))?;
     let query = StatusQuery::read(parts.uri.query().unwrap_or_default())?;
     let found = query.run(&api.engine, &caller).await.map_err(|error| {
         tracing::warn!(dialect = "engagelab", %error, "status query failed");
@@ -217,10 +217,10 @@ async fn try_status(api: &Api, parts: &Parts) -> Result<Recorded, Refused> {
 
 /// Everything under `/v1/` that is no interface of ours.
 pub(super) async fn unknown() -> Response {
-    respond(Err(Refused::from(&a::NOT_FOUND)), "")
+    respond(Err(ApiError::from(&a::NOT_FOUND)), "")
 }
 
-pub(super) async fn authenticate_a(api: &Api, parts: &Parts) -> Result<Caller, Refused> {
+pub(super) async fn authenticate_a(api: &Api, parts: &Parts) -> Result<Caller, ApiError> {
     // The page knows one answer for all of them.
     authenticate(
         api,
@@ -234,10 +234,10 @@ pub(super) async fn authenticate_a(api: &Api, parts: &Parts) -> Result<Caller, R
 }
 
 /// The codes of callers are those of sending in both families of generation C.
-pub(super) async fn authenticate_c(api: &Api, parts: &Parts) -> Result<Caller, Refused> {
+pub(super) async fn authenticate_c(api: &Api, parts: &Parts) -> Result<Caller, ApiError> {
     let code = |denied| match denied {
-        Denied::Missing | Denied::Unknown | Denied::Wrong => &c::UNAUTHORIZED,
-        Denied::Disabled => &c::DISABLED,
+        AuthError::Missing | AuthError::Unknown | AuthError::WrongSecret => &c::UNAUTHORIZED,
+        AuthError::Disabled => &c::DISABLED,
     };
     authenticate(
         api,
@@ -256,9 +256,9 @@ async fn authenticate(
     dialect: Dialect,
     family: &'static str,
     parts: &Parts,
-    code: impl Fn(Denied) -> &'static Code,
+    code: impl Fn(AuthError) -> &'static Code,
     too_often: &'static Code,
-) -> Result<Caller, Refused> {
+) -> Result<Caller, ApiError> {
     let client = Client::of(&parts.extensions);
     let shown = auth::basic(&parts.headers);
     let user = shown
@@ -271,26 +271,26 @@ async fn authenticate(
         user: &user,
     };
     let turn = api.access.turns.turn(&api.engine, requester).await;
-    let turn = turn.map_err(|TooMany| Refused::from(too_often))?;
+    let turn = turn.map_err(|TooMany| ApiError::from(too_often))?;
     let denied = match auth::authenticate(family, shown, &api.engine.catalog()) {
         Ok(caller) => {
             drop(turn);
             let admitted = api
                 .access
                 .admit(&api.engine, requester, caller.requests_per_s_max);
-            admitted.map_err(|wait_ms| Refused::after(too_often, wait_ms))?;
+            admitted.map_err(|wait_ms| ApiError::after(too_often, wait_ms))?;
             return Ok(caller);
         }
         Err(denied) => denied,
     };
     let reason = match denied {
-        Denied::Missing => "missing",
-        Denied::Unknown => "unknown_key",
-        Denied::Wrong => "wrong_secret",
-        Denied::Disabled => "disabled",
+        AuthError::Missing => "missing",
+        AuthError::Unknown => "unknown_key",
+        AuthError::WrongSecret => "wrong_secret",
+        AuthError::Disabled => "disabled",
     };
     api.access.refuse(&api.engine, requester, turn, reason);
-    Err(Refused::from(code(denied)))
+    Err(ApiError::from(code(denied)))
 }
 
 /// Whether a method is among those of an interface. HEAD goes the way of GET, without its body.
@@ -298,7 +298,7 @@ pub(super) fn check_method(
     parts: &Parts,
     allowed: &'static str,
     otherwise: &'static Code,
-) -> Result<(), Refused> {
+) -> Result<(), ApiError> {
     let requested = match parts.method {
         Method::HEAD => Method::GET,
         ref other => other.clone(),
@@ -306,7 +306,7 @@ pub(super) fn check_method(
     if allowed.split(", ").any(|verb| *verb == *requested.as_str()) {
         Ok(())
     } else {
-        Err(Refused::from(otherwise))
+        Err(ApiError::from(otherwise))
     }
 }
 
@@ -315,17 +315,17 @@ pub(super) async fn read_body(
     limits: &Limits,
     body: axum::body::Body,
     [too_large, broken, busy]: [&'static Code; 3],
-) -> Result<Bytes, Refused> {
+) -> Result<Bytes, ApiError> {
     body::read(body, limits.body_bytes_max)
         .await
         .map_err(|error| match error {
-            BodyError::TooLong => Refused::from(too_large),
-            BodyError::Broken => Refused::from(broken),
-            BodyError::Busy => Refused::from(busy),
+            BodyError::TooLong => ApiError::from(too_large),
+            BodyError::Broken => ApiError::from(broken),
+            BodyError::Busy => ApiError::from(busy),
         })
 }
 
-pub(super) fn respond(done: Result<Recorded, Refused>, allowed: &'static str) -> Response {
+pub(super) fn respond(done: Result<Recorded, ApiError>, allowed: &'static str) -> Response {
     let mut retry_after_s = 0;
     let (status, body) = match done {
         Ok(answer) => (answer.status, answer.body),

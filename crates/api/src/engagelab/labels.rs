@@ -1,6 +1,6 @@
 //! Labels of generation A: `/v1/labels`, `/v1/labels/{id}` (docs/dialects/engagelab.md).
 
-use super::codes::Refused;
+use super::codes::ApiError;
 use super::codes::a::{BAD_REQUEST, LABEL_FORMAT, LABEL_NAME, LABEL_TAKEN, LABEL_UNKNOWN, LABELS_FULL};
 use super::manage::{Call, many, nothing, one, store_failed_a};
 use super::query::Query;
@@ -30,7 +30,7 @@ impl LabelFields {
     ///
     /// # Errors
     /// 30400, 34022.
-    pub fn read(body: &[u8]) -> Result<Self, Refused> {
+    pub fn read(body: &[u8]) -> Result<Self, ApiError> {
         let text = std::str::from_utf8(body).map_err(|_| &BAD_REQUEST)?;
         let body: Body<'_> = json::structure(text).ok_or(&BAD_REQUEST)?;
         let name = fields::name(body.label_name, 1..=NAME_CHARS_MAX).map_err(|_| &LABEL_NAME)?;
@@ -41,12 +41,12 @@ impl LabelFields {
 }
 
 /// GET: one of them.
-pub(super) async fn get(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn get(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     Ok(one(View::of(&known(call).await?)))
 }
 
 /// GET: the labels whose name contains the text of the query.
-pub(super) async fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn list(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let query = Query::read(call.query);
     let paging = query.paging()?;
     let filter = RecordFilter {
@@ -63,7 +63,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// POST: a new one.
-pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let now = call.now();
     let record = Record {
         id: 0,
@@ -81,7 +81,7 @@ pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// PUT: another name.
-pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let name = LabelFields::read(&call.body)?.name;
     let record = Record {
         name,
@@ -96,7 +96,7 @@ pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// DELETE. What was sent with it stays counted under its number.
-pub(super) async fn remove(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn remove(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let id = label_id(call)?;
     let removed = call
         .engine()
@@ -106,15 +106,15 @@ pub(super) async fn remove(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     if removed {
         Ok(nothing())
     } else {
-        Err(Refused::from(&LABEL_UNKNOWN))
+        Err(ApiError::from(&LABEL_UNKNOWN))
     }
 }
 
-fn label_id(call: &Call<'_>) -> Result<i64, Refused> {
+fn label_id(call: &Call<'_>) -> Result<i64, ApiError> {
     Ok(call.id.parse().map_err(|_| &LABEL_FORMAT)?)
 }
 
-async fn known(call: &Call<'_>) -> Result<Record, Refused> {
+async fn known(call: &Call<'_>) -> Result<Record, ApiError> {
     let found = call
         .engine()
         .record(call.account(), RecordKind::Label, label_id(call)?)
@@ -123,8 +123,8 @@ async fn known(call: &Call<'_>) -> Result<Record, Refused> {
     Ok(found.ok_or(&LABEL_UNKNOWN)?)
 }
 
-fn refused(refusal: RecordRefusal) -> Refused {
-    Refused::from(match refusal {
+fn refused(refusal: RecordRefusal) -> ApiError {
+    ApiError::from(match refusal {
         RecordRefusal::NameTaken => &LABEL_TAKEN,
         RecordRefusal::Full | RecordRefusal::NoRoom => &LABELS_FULL,
         _ => &LABEL_UNKNOWN,

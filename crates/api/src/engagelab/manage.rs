@@ -1,9 +1,9 @@
 //! The interfaces that manage and count (docs/dialects/engagelab.md): their paths and verbs, and what they have in
 //! common.
 
-use super::answer::{self, Rendered};
+use super::answer::{self, RenderedResponse};
 use super::auth::Caller;
-use super::codes::{Code, Refused, a, config};
+use super::codes::{ApiError, Code, a, config};
 use super::handlers::{self, check_method};
 use super::{labels, sign_configs, signs, statistics, template_configs, templates};
 use crate::Api;
@@ -68,7 +68,7 @@ impl Interface {
     }
 
     /// Handles a request; `None` for a verb that the resource does not have.
-    async fn answer(self, verb: &Method, call: &Call<'_>) -> Option<Result<Vec<u8>, Refused>> {
+    async fn answer(self, verb: &Method, call: &Call<'_>) -> Option<Result<Vec<u8>, ApiError>> {
         let get = matches!(*verb, Method::GET | Method::HEAD);
         Some(match (self, verb) {
             (Self::Templates, _) if get => templates::list(call),
@@ -125,7 +125,7 @@ impl Generation {
         }
     }
 
-    async fn authenticate(self, api: &Api, parts: &Parts) -> Result<Caller, Refused> {
+    async fn authenticate(self, api: &Api, parts: &Parts) -> Result<Caller, ApiError> {
         match self {
             Self::A => handlers::authenticate_a(api, parts).await,
             Self::C => handlers::authenticate_c(api, parts).await,
@@ -189,9 +189,9 @@ pub(super) async fn handle(
             body,
         };
         let answered = interface.answer(&parts.method, &call).await;
-        let (status, body): Rendered = match answered {
+        let (status, body): RenderedResponse = match answered {
             Some(body) => (StatusCode::OK, body?),
-            None => return Err(Refused::from(generation.method())),
+            None => return Err(ApiError::from(generation.method())),
         };
         Ok(Recorded {
             status,
@@ -254,7 +254,7 @@ pub(super) fn success() -> Vec<u8> {
 }
 
 /// Generation A: a change that came to nothing for a reason the wire has no code for.
-pub(super) fn not_stored_a(error: &ManageError) -> Refused {
+pub(super) fn not_stored_a(error: &ManageError) -> ApiError {
     match error {
         ManageError::Store(error) => store_failed_a(error),
         other => failed(other, &a::SERVER_ERROR),
@@ -262,7 +262,7 @@ pub(super) fn not_stored_a(error: &ManageError) -> Refused {
 }
 
 /// Generation C: the same.
-pub(super) fn not_stored_c(error: &ManageError) -> Refused {
+pub(super) fn not_stored_c(error: &ManageError) -> ApiError {
     match error {
         ManageError::Store(error) => store_failed_c(error),
         other => failed(other, &config::SERVER_ERROR),
@@ -270,7 +270,7 @@ pub(super) fn not_stored_c(error: &ManageError) -> Refused {
 }
 
 /// Generation A: a read or a write of the store failed.
-pub(super) fn store_failed_a(error: &StoreError) -> Refused {
+pub(super) fn store_failed_a(error: &StoreError) -> ApiError {
     failed(
         error,
         if is_busy(error) {
@@ -282,7 +282,7 @@ pub(super) fn store_failed_a(error: &StoreError) -> Refused {
 }
 
 /// Generation C: the same.
-pub(super) fn store_failed_c(error: &StoreError) -> Refused {
+pub(super) fn store_failed_c(error: &StoreError) -> ApiError {
     failed(
         error,
         if is_busy(error) {
@@ -297,9 +297,9 @@ const fn is_busy(error: &StoreError) -> bool {
     matches!(error, StoreError::Busy { .. })
 }
 
-fn failed(error: &dyn std::fmt::Display, code: &'static Code) -> Refused {
+fn failed(error: &dyn std::fmt::Display, code: &'static Code) -> ApiError {
     tracing::warn!(dialect = "engagelab", %error, "request failed");
-    Refused::from(code)
+    ApiError::from(code)
 }
 
 #[cfg(test)]

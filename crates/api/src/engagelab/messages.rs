@@ -1,12 +1,12 @@
 //! `POST /v1/messages`, generation C: the body to a typed request, or the refusal it gets
 //! (docs/dialects/engagelab.md). Pure: the time is an argument.
 
-use super::codes::Refused;
+use super::codes::ApiError;
 use super::codes::c::{NOT_JSON, PARAMETERS};
 use super::fields;
 use super::recipients::{self, Entries, ToError};
 use crate::Limits;
-use crate::json::{self, Arrays, Written};
+use crate::json::{self, Arrays, RawJson};
 use engine::accept::{
     Duplicates, Forbidden, Item, Missing, Overlong, Rules, SignatureRef, TemplateRef, Values,
 };
@@ -65,7 +65,7 @@ struct Template<'a> {
 ///
 /// # Errors
 /// 3001, 3002.
-pub fn read(body: &[u8], now: UnixMs, limits: &Limits) -> Result<MessagesRequest, Refused> {
+pub fn read(body: &[u8], now: UnixMs, limits: &Limits) -> Result<MessagesRequest, ApiError> {
     let text = std::str::from_utf8(body).map_err(|_| &NOT_JSON)?;
     // JSON at all, before it is what the page describes: the vendor has a code for each.
     serde_json::from_str::<&RawValue>(text).map_err(|_| &NOT_JSON)?;
@@ -75,7 +75,7 @@ pub fn read(body: &[u8], now: UnixMs, limits: &Limits) -> Result<MessagesRequest
         recipients::read(request.to, Grammar::EngageLabC, entries_max).map_err(|error| match error {
             ToError::Empty => invalid("to is required"),
             ToError::Format => invalid("to must be an array of strings"),
-            ToError::TooMany => Refused::saying(
+            ToError::TooMany => ApiError::saying(
                 &PARAMETERS,
                 format!("invalid parameters: to has more than {entries_max} numbers"),
             ),
@@ -124,13 +124,13 @@ pub(super) fn rules() -> Rules {
     }
 }
 
-fn invalid(what: impl std::fmt::Display) -> Refused {
-    Refused::saying(&PARAMETERS, format!("invalid parameters: {what}"))
+fn invalid(what: impl std::fmt::Display) -> ApiError {
+    ApiError::saying(&PARAMETERS, format!("invalid parameters: {what}"))
 }
 
 /// The name of the plan as it is kept with each message, beside what the caller has put in `custom_args`; `None` for one
 /// without a name.
-fn plan_name(written: Option<&RawValue>) -> Result<Option<Box<str>>, Refused> {
+fn plan_name(written: Option<&RawValue>) -> Result<Option<Box<str>>, ApiError> {
     let malformed = || {
         invalid(format!(
             "plan_name must be a string of at most {PLAN_NAME_CHARS_MAX} characters"
@@ -147,10 +147,10 @@ fn plan_name(written: Option<&RawValue>) -> Result<Option<Box<str>>, Refused> {
 }
 
 /// A text; a number in older documents.
-fn template_id(written: Option<&RawValue>) -> Result<TemplateRef, Refused> {
+fn template_id(written: Option<&RawValue>) -> Result<TemplateRef, ApiError> {
     let required = || invalid("template.id is required");
-    let id = match Written::read(written.ok_or_else(required)?).ok_or_else(required)? {
-        id @ (Written::Text(_) | Written::Number(_)) => id.into_text().ok_or_else(required)?,
+    let id = match RawJson::read(written.ok_or_else(required)?).ok_or_else(required)? {
+        id @ (RawJson::Text(_) | RawJson::Number(_)) => id.into_text().ok_or_else(required)?,
         _ => return Err(invalid("template.id must be a string")),
     };
     let id = id.trim();
@@ -162,7 +162,7 @@ fn template_id(written: Option<&RawValue>) -> Result<TemplateRef, Refused> {
     }
 }
 
-fn params(written: Option<&RawValue>) -> Result<Values, Refused> {
+fn params(written: Option<&RawValue>) -> Result<Values, ApiError> {
     let Some(written) = written else {
         return Ok(Values::None);
     };
@@ -175,18 +175,18 @@ fn params(written: Option<&RawValue>) -> Result<Values, Refused> {
     })
 }
 
-fn custom_args(written: Option<&RawValue>) -> Result<Option<Box<str>>, Refused> {
+fn custom_args(written: Option<&RawValue>) -> Result<Option<Box<str>>, ApiError> {
     let Some(written) = written else { return Ok(None) };
     json::object(written, CUSTOM_ARGS_BYTES_MAX)
         .ok_or_else(|| invalid("custom_args must be an object of at most 4 KB"))
 }
 
 /// Unix seconds, at least three minutes and at most thirty days ahead.
-fn schedule_time(written: Option<&RawValue>, now: UnixMs) -> Result<Option<UnixMs>, Refused> {
+fn schedule_time(written: Option<&RawValue>, now: UnixMs) -> Result<Option<UnixMs>, ApiError> {
     let malformed = || invalid("schedule_time must be Unix seconds, 3 minutes to 30 days ahead");
     let Some(written) = written else { return Ok(None) };
-    let value = Written::read(written).ok_or_else(malformed)?;
-    if value == Written::Null {
+    let value = RawJson::read(written).ok_or_else(malformed)?;
+    if value == RawJson::Null {
         return Ok(None);
     }
     let at = value

@@ -5,7 +5,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`codes`], `words` | codes, HTTP statuses and texts; the words that are no codes |
+//! | [`codes`], `display_texts` | codes, HTTP statuses and their texts; other texts |
 //! | [`auth`] | HTTP Basic |
 //! | `recipients` | the list `to` |
 //! | [`send`], [`messages`] | bodies to typed requests |
@@ -13,7 +13,7 @@
 //! | `query`, `fields`, `content` | query strings, fields of bodies, what may stand in a template |
 //! | [`status`], [`statistics`] | what became of messages; how many (A) |
 //! | [`templates`], [`signs`], [`labels`] | what accounts manage (A) |
-//! | [`template_configs`], [`sign_configs`], `plans` | what accounts manage (C) |
+//! | [`template_configs`], [`sign_configs`], `scheduled` | what accounts manage (C) |
 //! | `manage` | paths and verbs of these |
 //! | [`hook`], [`callback`] | the webhook formats (A, C) |
 //! | `handlers` | HTTP to engine and back |
@@ -23,6 +23,7 @@ pub mod auth;
 pub mod callback;
 pub mod codes;
 mod content;
+mod display_texts;
 mod fields;
 #[cfg(test)]
 mod fixtures;
@@ -31,9 +32,9 @@ pub mod hook;
 pub mod labels;
 mod manage;
 pub mod messages;
-mod plans;
 mod query;
 mod recipients;
+mod scheduled;
 pub mod send;
 pub mod sign_configs;
 pub mod signs;
@@ -41,7 +42,6 @@ pub mod statistics;
 pub mod status;
 pub mod template_configs;
 pub mod templates;
-mod words;
 
 use crate::Api;
 use crate::days;

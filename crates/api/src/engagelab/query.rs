@@ -1,6 +1,6 @@
 //! Query strings of generation A: one parameter after the other, or the refusal it gets.
 
-use super::codes::Refused;
+use super::codes::ApiError;
 use super::codes::a::BAD_REQUEST;
 use crate::lookup::LIMIT_MAX;
 use crate::{days, lists};
@@ -37,7 +37,7 @@ impl<'a> Query<'a> {
     }
 
     /// A whole number, not below 0.
-    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, Refused> {
+    pub(super) fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
         let read = |value: &str| {
             let number = value.parse::<u64>();
             number.map_err(|_| invalid(format!("{name} must be a integer")))
@@ -47,7 +47,7 @@ impl<'a> Query<'a> {
 
     /// `offset` from 0 and `limit` up to 100, which is also the default. A larger limit is reduced to 100: an example of the
     /// vendor requests more.
-    pub(super) fn paging(&self) -> Result<Paging, Refused> {
+    pub(super) fn paging(&self) -> Result<Paging, ApiError> {
         let limit = self.number("limit")?.unwrap_or(LIMIT_MAX as u64);
         Ok(Paging {
             offset: self.number("offset")?.unwrap_or(0),
@@ -56,29 +56,29 @@ impl<'a> Query<'a> {
     }
 
     /// `time_zone`: whole hours from UTC, China's when it is left out.
-    pub(super) fn time_zone(&self) -> Result<Offset, Refused> {
+    pub(super) fn time_zone(&self) -> Result<Offset, ApiError> {
         self.get("time_zone").map_or(Ok(days::CHINA), time_zone)
     }
 
     /// A day that has to be given.
-    pub(super) fn date(&self, name: &str) -> Result<Date, Refused> {
+    pub(super) fn date(&self, name: &str) -> Result<Date, ApiError> {
         let date = self.get(name).and_then(days::read);
         date.ok_or_else(|| invalid(format!("{name} must be yyyy-MM-dd")))
     }
 
     /// Entries separated by `;`; commas and blanks do as well. None when it is left out.
-    pub(super) fn entries(&self, name: &str) -> Result<Vec<&str>, Refused> {
+    pub(super) fn entries(&self, name: &str) -> Result<Vec<&str>, ApiError> {
         within(name, lists::entries(self.get(name).unwrap_or_default()).collect())
     }
 
     /// Message ids, separated likewise.
-    pub(super) fn message_ids(&self, name: &str) -> Result<Vec<&str>, Refused> {
+    pub(super) fn message_ids(&self, name: &str) -> Result<Vec<&str>, ApiError> {
         within(name, lists::message_ids(self.get(name).unwrap_or_default()))
     }
 }
 
 /// No more than a list may have.
-fn within<'a>(name: &str, entries: Vec<&'a str>) -> Result<Vec<&'a str>, Refused> {
+fn within<'a>(name: &str, entries: Vec<&'a str>) -> Result<Vec<&'a str>, ApiError> {
     if entries.len() > ENTRIES_MAX {
         Err(invalid(format!(
             "{name} cannot have more than {ENTRIES_MAX} entries"
@@ -104,12 +104,12 @@ impl Paging {
 }
 
 /// A parameter is not as it must be.
-pub(super) fn invalid(what: impl Into<Cow<'static, str>>) -> Refused {
-    Refused::saying(&BAD_REQUEST, what)
+pub(super) fn invalid(what: impl Into<Cow<'static, str>>) -> ApiError {
+    ApiError::saying(&BAD_REQUEST, what)
 }
 
 /// A plus has become a space when nobody encoded it.
-fn time_zone(written: &str) -> Result<Offset, Refused> {
+fn time_zone(written: &str) -> Result<Offset, ApiError> {
     let hours = written.strip_prefix('+').unwrap_or(written).parse().ok();
     let hours = hours.filter(|hours| TIME_ZONES.contains(hours));
     hours

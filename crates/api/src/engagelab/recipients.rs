@@ -4,7 +4,7 @@
 //! is answered with that message: the documents are silent, a second copy is never wanted, and an error
 //! would make clients send the rest again.
 
-use crate::json::Written;
+use crate::json::RawJson;
 use engine::accept::{Recipient, RecipientOutcome};
 use engine::sms::phone::{self, Grammar, Msisdn};
 use serde_json::value::RawValue;
@@ -35,9 +35,9 @@ pub(super) fn read(
     entries_max: usize,
 ) -> Result<(Vec<Recipient>, Entries), ToError> {
     let to = to.ok_or(ToError::Empty)?;
-    let recipients = match Written::read(to).ok_or(ToError::Format)? {
-        Written::Null => return Err(ToError::Empty),
-        Written::Array(array) => {
+    let recipients = match RawJson::read(to).ok_or(ToError::Format)? {
+        RawJson::Null => return Err(ToError::Empty),
+        RawJson::Array(array) => {
             let entries: Vec<&RawValue> = serde_json::from_str(array).map_err(|_| ToError::Format)?;
             if entries.len() > entries_max {
                 return Err(ToError::TooMany);
@@ -48,9 +48,9 @@ pub(super) fn read(
                 .collect::<Option<Vec<_>>>()
                 .ok_or(ToError::Format)?
         }
-        Written::Text(phone) if phone.trim().is_empty() => return Err(ToError::Empty),
-        Written::Text(_) | Written::Number(_) => vec![recipient(to).ok_or(ToError::Format)?],
-        Written::Boolean(_) | Written::Object(_) => return Err(ToError::Format),
+        RawJson::Text(phone) if phone.trim().is_empty() => return Err(ToError::Empty),
+        RawJson::Text(_) | RawJson::Number(_) => vec![recipient(to).ok_or(ToError::Format)?],
+        RawJson::Boolean(_) | RawJson::Object(_) => return Err(ToError::Format),
     };
     if recipients.is_empty() {
         return Err(ToError::Empty);
@@ -59,8 +59,8 @@ pub(super) fn read(
 }
 
 fn recipient(entry: &RawValue) -> Option<Recipient> {
-    let phone = match Written::read(entry)? {
-        Written::Boolean(_) => return None,
+    let phone = match RawJson::read(entry)? {
+        RawJson::Boolean(_) => return None,
         phone => phone.into_text()?,
     };
     Some(Recipient {

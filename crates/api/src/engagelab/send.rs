@@ -1,14 +1,14 @@
 //! `POST /v1/send`, generation A: the body to a typed request, or the refusal it gets
 //! (docs/dialects/engagelab.md). Pure.
 
-use super::codes::Refused;
+use super::codes::ApiError;
 use super::codes::a::{
     BAD_REQUEST, LABEL_FORMAT, TEMPLATE_EMPTY, TEMPLATE_UNKNOWN, TO_EMPTY, TOO_MANY, VARS_FORMAT,
 };
+use super::display_texts::MESSAGE_TYPE;
 use super::recipients::{self, Entries, ToError};
-use super::words::MESSAGE_TYPE;
 use crate::Limits;
-use crate::json::{self, Arrays, Written};
+use crate::json::{self, Arrays, RawJson};
 use engine::SuppressedPolicy;
 use engine::accept::{
     Duplicates, Forbidden, Item, Missing, Overlong, Rules, SignatureRef, TemplateRef, Values,
@@ -82,15 +82,15 @@ struct Body<'a> {
 ///
 /// # Errors
 /// 30400, 32001, 32003, 33001, 33003, 33004, 34020.
-pub fn read(body: &[u8], limits: &Limits) -> Result<SendRequest, Refused> {
+pub fn read(body: &[u8], limits: &Limits) -> Result<SendRequest, ApiError> {
     let text = std::str::from_utf8(body).map_err(|_| &BAD_REQUEST)?;
     let request: Request<'_> = json::structure(text).ok_or(&BAD_REQUEST)?;
     let entries_max = limits.engagelab_recipients_max;
     let (recipients, entries) =
         recipients::read(request.to, Grammar::EngageLabA, entries_max).map_err(|error| match error {
-            ToError::Empty => Refused::from(&TO_EMPTY),
-            ToError::Format => Refused::saying(&BAD_REQUEST, "to must be an array of strings"),
-            ToError::TooMany => Refused::saying(
+            ToError::Empty => ApiError::from(&TO_EMPTY),
+            ToError::Format => ApiError::saying(&BAD_REQUEST, "to must be an array of strings"),
+            ToError::TooMany => ApiError::saying(
                 &TOO_MANY,
                 format!("Too many recipients in to: the maximum is {entries_max}"),
             ),
@@ -98,7 +98,7 @@ pub fn read(body: &[u8], limits: &Limits) -> Result<SendRequest, Refused> {
     let body: Body<'_> = request
         .body
         .and_then(|body| json::structure(body.get()))
-        .ok_or_else(|| Refused::saying(&BAD_REQUEST, "body must be an object"))?;
+        .ok_or_else(|| ApiError::saying(&BAD_REQUEST, "body must be an object"))?;
     check_msg_type(request.msg_type.or(body.msg_type))?;
     let item = Item {
         template: template(body.template_id)?,
@@ -136,20 +136,20 @@ pub(super) fn rules() -> Rules {
     }
 }
 
-fn check_msg_type(written: Option<&RawValue>) -> Result<(), Refused> {
-    match written.map(Written::read) {
-        None | Some(Some(Written::Null)) => Ok(()),
+fn check_msg_type(written: Option<&RawValue>) -> Result<(), ApiError> {
+    match written.map(RawJson::read) {
+        None | Some(Some(RawJson::Null)) => Ok(()),
         Some(Some(value)) if value.as_integer() == Some(i64::from(MESSAGE_TYPE)) => Ok(()),
-        Some(_) => Err(Refused::saying(&BAD_REQUEST, "msg_type must be 2")),
+        Some(_) => Err(ApiError::saying(&BAD_REQUEST, "msg_type must be 2")),
     }
 }
 
 /// A number; one client sends it as a text.
-fn template(written: Option<&RawValue>) -> Result<TemplateRef, Refused> {
-    let written = written.and_then(Written::read).ok_or(&TEMPLATE_EMPTY)?;
+fn template(written: Option<&RawValue>) -> Result<TemplateRef, ApiError> {
+    let written = written.and_then(RawJson::read).ok_or(&TEMPLATE_EMPTY)?;
     match &written {
-        Written::Null => return Err(Refused::from(&TEMPLATE_EMPTY)),
-        Written::Text(text) if text.trim().is_empty() => return Err(Refused::from(&TEMPLATE_EMPTY)),
+        RawJson::Null => return Err(ApiError::from(&TEMPLATE_EMPTY)),
+        RawJson::Text(text) if text.trim().is_empty() => return Err(ApiError::from(&TEMPLATE_EMPTY)),
         _ => {}
     }
     // Numbers of built-in texts are negative and not for asking.
@@ -160,33 +160,33 @@ fn template(written: Option<&RawValue>) -> Result<TemplateRef, Refused> {
     Ok(TemplateRef::Number(number))
 }
 
-fn from(written: Option<&RawValue>) -> Result<Option<Box<str>>, Refused> {
-    match written.map(Written::read) {
-        None | Some(Some(Written::Null)) => Ok(None),
-        Some(Some(Written::Text(from))) => Ok(Some(Box::from(from))),
-        Some(_) => Err(Refused::saying(&BAD_REQUEST, "from must be a string")),
+fn from(written: Option<&RawValue>) -> Result<Option<Box<str>>, ApiError> {
+    match written.map(RawJson::read) {
+        None | Some(Some(RawJson::Null)) => Ok(None),
+        Some(Some(RawJson::Text(from))) => Ok(Some(Box::from(from))),
+        Some(_) => Err(ApiError::saying(&BAD_REQUEST, "from must be a string")),
     }
 }
 
-fn label(written: Option<&RawValue>) -> Result<i64, Refused> {
-    match written.map(Written::read) {
-        None | Some(Some(Written::Null)) => Ok(0),
-        Some(Some(value)) => value.as_integer().ok_or_else(|| Refused::from(&LABEL_FORMAT)),
-        Some(None) => Err(Refused::from(&LABEL_FORMAT)),
+fn label(written: Option<&RawValue>) -> Result<i64, ApiError> {
+    match written.map(RawJson::read) {
+        None | Some(Some(RawJson::Null)) => Ok(0),
+        Some(Some(value)) => value.as_integer().ok_or_else(|| ApiError::from(&LABEL_FORMAT)),
+        Some(None) => Err(ApiError::from(&LABEL_FORMAT)),
     }
 }
 
-fn request_id(written: Option<&RawValue>) -> Result<Option<Box<str>>, Refused> {
+fn request_id(written: Option<&RawValue>) -> Result<Option<Box<str>>, ApiError> {
     let malformed = || {
-        Refused::saying(
+        ApiError::saying(
             &BAD_REQUEST,
             "request_id must be a string of at most 128 characters",
         )
     };
     let Some(written) = written else { return Ok(None) };
-    let id = match Written::read(written).ok_or_else(malformed)? {
-        Written::Null => return Ok(None),
-        id @ (Written::Text(_) | Written::Number(_)) => id.into_text().ok_or_else(malformed)?,
+    let id = match RawJson::read(written).ok_or_else(malformed)? {
+        RawJson::Null => return Ok(None),
+        id @ (RawJson::Text(_) | RawJson::Number(_)) => id.into_text().ok_or_else(malformed)?,
         _ => return Err(malformed()),
     };
     match id.chars().count() {
@@ -197,20 +197,20 @@ fn request_id(written: Option<&RawValue>) -> Result<Option<Box<str>>, Refused> {
     }
 }
 
-fn custom_args(written: Option<&RawValue>) -> Result<Option<Box<str>>, Refused> {
+fn custom_args(written: Option<&RawValue>) -> Result<Option<Box<str>>, ApiError> {
     let Some(written) = written else { return Ok(None) };
     json::object(written, CUSTOM_ARGS_BYTES_MAX)
-        .ok_or_else(|| Refused::saying(&BAD_REQUEST, "custom_args must be an object of at most 1 KB"))
+        .ok_or_else(|| ApiError::saying(&BAD_REQUEST, "custom_args must be an object of at most 1 KB"))
 }
 
 /// An object of texts. An array of them is the mail API's notation of a value for each recipient; here all
 /// recipients get the same, so its first entry counts.
-fn vars(written: Option<&RawValue>) -> Result<Values, Refused> {
+fn vars(written: Option<&RawValue>) -> Result<Values, ApiError> {
     let Some(written) = written else {
         return Ok(Values::None);
     };
     if written.get().len() > VARS_BYTES_MAX {
-        return Err(Refused::saying(&VARS_FORMAT, "vars cannot exceed 1 MB"));
+        return Err(ApiError::saying(&VARS_FORMAT, "vars cannot exceed 1 MB"));
     }
     let texts = json::texts(written, Arrays::First).ok_or(&VARS_FORMAT)?;
     Ok(if texts.is_empty() {

@@ -1,12 +1,12 @@
 //! Signatures of generation C: `/v1/sign-configs`, `/v1/sign-configs/{id}` (docs/dialects/engagelab.md).
 
-use super::codes::Refused;
+use super::codes::ApiError;
 use super::codes::config::{
     FULL, PARAMETERS, SIGN_ID, SIGN_IN_PLANS, SIGN_IN_TEMPLATES, SIGN_PENDING, SIGN_TAKEN, SIGN_UNKNOWN,
 };
 use super::manage::{Call, bare, not_stored_c, success};
-use super::signs::{self, Wrong};
-use super::{plans, words};
+use super::signs::{self, SignNameError};
+use super::{display_texts, scheduled};
 use engine::AccountId;
 use engine::catalog::{Review, Signature, Snapshot};
 use engine::manage::{ManageError, NewSignature, SignatureEdit, Then};
@@ -25,10 +25,10 @@ impl SignConfigFields {
     ///
     /// # Errors
     /// 400.
-    pub fn read(body: &[u8]) -> Result<Self, Refused> {
+    pub fn read(body: &[u8]) -> Result<Self, ApiError> {
         let name = signs::read_name(body).map_err(|wrong| match wrong {
-            Wrong::Body => Refused::from(&PARAMETERS),
-            Wrong::Name => Refused::saying(
+            SignNameError::Body => ApiError::from(&PARAMETERS),
+            SignNameError::Name => ApiError::saying(
                 &PARAMETERS,
                 "invalid parameters: sign_name must be a string of 2 to 60 characters without 【, 】, [, ] and variables",
             ),
@@ -38,7 +38,7 @@ impl SignConfigFields {
 }
 
 /// GET: one of them.
-pub(super) fn get(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) fn get(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let used = templates_by_signature(&call.catalog, call.account());
     Ok(bare(View::of(known(call)?, &used), 1))
 }
@@ -53,7 +53,7 @@ pub(super) fn list(call: &Call<'_>) -> Vec<u8> {
 }
 
 /// POST: a new one, under review at once.
-pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let new = NewSignature {
         text: SignConfigFields::read(&call.body)?.name,
         details: serde_json::Value::Null,
@@ -74,14 +74,14 @@ pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// PUT: another name, reviewed again.
-pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let signature = known(call)?;
     let given = SignConfigFields::read(&call.body)?;
     if signature.review == Review::Submitted {
-        return Err(Refused::from(&SIGN_PENDING));
+        return Err(ApiError::from(&SIGN_PENDING));
     }
-    if in_plans(call, signature.id).await? {
-        return Err(Refused::from(&SIGN_IN_PLANS));
+    if is_scheduled(call, signature.id).await? {
+        return Err(ApiError::from(&SIGN_IN_PLANS));
     }
     let edit = SignatureEdit {
         text: Some(given.name),
@@ -98,10 +98,10 @@ pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// DELETE.
-pub(super) async fn remove(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn remove(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let id = known(call)?.id;
-    if in_plans(call, id).await? {
-        return Err(Refused::from(&SIGN_IN_PLANS));
+    if is_scheduled(call, id).await? {
+        return Err(ApiError::from(&SIGN_IN_PLANS));
     }
     let removed = call.engine().remove_signatures(call.account(), &[id]).await;
     removed.map_err(|error| refused(&error))?;
@@ -109,26 +109,26 @@ pub(super) async fn remove(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// Whether messages with it wait to be sent: those of the templates it is on.
-async fn in_plans(call: &Call<'_>, signature: i64) -> Result<bool, Refused> {
+async fn is_scheduled(call: &Call<'_>, signature: i64) -> Result<bool, ApiError> {
     let templates = call.catalog.templates_of(call.account());
     let on = templates
         .filter(|entry| entry.template.signature == Some(signature))
         .map(|entry| entry.template.number);
-    plans::any_pending(call, on.collect()).await
+    scheduled::any_pending(call, on.collect()).await
 }
 
-fn known<'a>(call: &'a Call<'_>) -> Result<&'a Arc<Signature>, Refused> {
+fn known<'a>(call: &'a Call<'_>) -> Result<&'a Arc<Signature>, ApiError> {
     let id = call.id.parse().map_err(|_| &SIGN_ID)?;
     Ok(call.catalog.signature(call.account(), id).ok_or(&SIGN_UNKNOWN)?)
 }
 
-fn refused(error: &ManageError) -> Refused {
+fn refused(error: &ManageError) -> ApiError {
     match error {
-        ManageError::Unknown(_) => Refused::from(&SIGN_UNKNOWN),
-        ManageError::NameTaken(_) => Refused::from(&SIGN_TAKEN),
-        ManageError::InReview(_) => Refused::from(&SIGN_PENDING),
-        ManageError::InUse(_) => Refused::from(&SIGN_IN_TEMPLATES),
-        ManageError::TooMany(_) => Refused::from(&FULL),
+        ManageError::Unknown(_) => ApiError::from(&SIGN_UNKNOWN),
+        ManageError::NameTaken(_) => ApiError::from(&SIGN_TAKEN),
+        ManageError::InReview(_) => ApiError::from(&SIGN_PENDING),
+        ManageError::InUse(_) => ApiError::from(&SIGN_IN_TEMPLATES),
+        ManageError::TooMany(_) => ApiError::from(&FULL),
         other => not_stored_c(other),
     }
 }
@@ -161,7 +161,7 @@ impl<'a> View<'a> {
         Self {
             sign_id: signature.id.to_string(),
             sign_name: &signature.text,
-            status: words::config_status(signature.review),
+            status: display_texts::config_status(signature.review),
             related_template_count: used.get(&signature.id).copied().unwrap_or(0),
             audit_remark: &signature.reason,
             created_time: signature.created_at.div_euclid(1000),

@@ -1,6 +1,6 @@
 //! Signatures of generation A: `/v1/signs`, `/v1/signs/{id}` (docs/dialects/engagelab.md).
 
-use super::codes::Refused;
+use super::codes::ApiError;
 use super::codes::a::{BAD_REQUEST, SIGN_IN_REVIEW, SIGN_NAME, SIGN_TAKEN, SIGN_UNKNOWN, SIGNS_FULL};
 use super::manage::{Call, many, not_stored_a, nothing, one};
 use super::query::Query;
@@ -39,10 +39,10 @@ impl SignFields {
     ///
     /// # Errors
     /// 30400, 34011.
-    pub fn read(body: &[u8]) -> Result<Self, Refused> {
+    pub fn read(body: &[u8]) -> Result<Self, ApiError> {
         let name = read_name(body).map_err(|wrong| match wrong {
-            Wrong::Body => &BAD_REQUEST,
-            Wrong::Name => &SIGN_NAME,
+            SignNameError::Body => &BAD_REQUEST,
+            SignNameError::Name => &SIGN_NAME,
         })?;
         Ok(Self { name })
     }
@@ -50,7 +50,7 @@ impl SignFields {
 
 /// What is wrong with a body that names a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub(super) enum SignNameError {
     /// It is no JSON object.
     Body,
     /// The name is missing or malformed.
@@ -58,24 +58,24 @@ pub(super) enum Wrong {
 }
 
 /// `sign_name`, the same in both generations.
-pub(super) fn read_name(body: &[u8]) -> Result<Box<str>, Wrong> {
-    let text = std::str::from_utf8(body).map_err(|_| Wrong::Body)?;
-    let body: Body<'_> = json::structure(text).ok_or(Wrong::Body)?;
+pub(super) fn read_name(body: &[u8]) -> Result<Box<str>, SignNameError> {
+    let text = std::str::from_utf8(body).map_err(|_| SignNameError::Body)?;
+    let body: Body<'_> = json::structure(text).ok_or(SignNameError::Body)?;
     fields::name(body.sign_name, NAME_CHARS)
         .ok()
         .flatten()
         // It stands on handsets.
         .filter(|name| !name.contains(BRACKETS) && is_plain(name) && !name.chars().any(is_invisible))
-        .ok_or(Wrong::Name)
+        .ok_or(SignNameError::Name)
 }
 
 /// GET: one of them.
-pub(super) fn get(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) fn get(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     Ok(one(View::of(known(call)?)))
 }
 
 /// GET: the signatures whose name contains the text of the query.
-pub(super) fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) fn list(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let query = Query::read(call.query);
     let name = query.get("sign_name").unwrap_or_default().to_lowercase();
     let wanted = call
@@ -90,10 +90,10 @@ pub(super) fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// POST: a new one, reviewed before it can be used.
-pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let given = SignFields::read(&call.body)?;
     if call.catalog.signatures_of(call.account()).count() >= SIGNS_MAX {
-        return Err(Refused::from(&SIGNS_FULL));
+        return Err(ApiError::from(&SIGNS_FULL));
     }
     let new = NewSignature {
         text: given.name,
@@ -105,7 +105,7 @@ pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// PUT: another name, reviewed again.
-pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let id = known(call)?.id;
     let edit = SignatureEdit {
         text: Some(SignFields::read(&call.body)?.name),
@@ -119,17 +119,17 @@ pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// The signature of the path. What is no number is one nobody has.
-fn known<'a>(call: &'a Call<'_>) -> Result<&'a Arc<Signature>, Refused> {
+fn known<'a>(call: &'a Call<'_>) -> Result<&'a Arc<Signature>, ApiError> {
     let id = call.id.parse().map_err(|_| &SIGN_UNKNOWN)?;
     Ok(call.catalog.signature(call.account(), id).ok_or(&SIGN_UNKNOWN)?)
 }
 
-fn refused(error: &ManageError) -> Refused {
+fn refused(error: &ManageError) -> ApiError {
     match error {
-        ManageError::Unknown(_) => Refused::from(&SIGN_UNKNOWN),
-        ManageError::NameTaken(_) => Refused::from(&SIGN_TAKEN),
-        ManageError::InReview(_) => Refused::from(&SIGN_IN_REVIEW),
-        ManageError::TooMany(_) => Refused::from(&SIGNS_FULL),
+        ManageError::Unknown(_) => ApiError::from(&SIGN_UNKNOWN),
+        ManageError::NameTaken(_) => ApiError::from(&SIGN_TAKEN),
+        ManageError::InReview(_) => ApiError::from(&SIGN_IN_REVIEW),
+        ManageError::TooMany(_) => ApiError::from(&SIGNS_FULL),
         other => not_stored_a(other),
     }
 }

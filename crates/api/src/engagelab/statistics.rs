@@ -1,10 +1,10 @@
 //! Statistics of generation A: `/v1/stats_day`, `/v1/data/stats_day` (docs/dialects/engagelab.md).
 
-use super::codes::Refused;
+use super::codes::ApiError;
 use super::codes::a::LABEL_FORMAT;
+use super::display_texts::MESSAGE_TYPE;
 use super::manage::{Call, many, store_failed_a};
 use super::query::{Query, invalid};
-use super::words::MESSAGE_TYPE;
 use crate::days;
 use crate::delivery_result::DeliveryResult;
 use engine::sms::state::MessageState;
@@ -37,7 +37,7 @@ impl StatisticsQuery {
     ///
     /// # Errors
     /// 30400, 34020.
-    pub fn read(query: &str) -> Result<Self, Refused> {
+    pub fn read(query: &str) -> Result<Self, ApiError> {
         let query = Query::read(query);
         let zone = query.time_zone()?;
         let (first, last) = (query.date("start_date")?, query.date("end_date")?);
@@ -143,7 +143,7 @@ fn percent(part: u64, whole: u64) -> f64 {
 }
 
 /// GET: what was sent, by day.
-pub(super) async fn by_day(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn by_day(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let query = StatisticsQuery::read(call.query)?;
     if !query.possible {
         return Ok(many(Vec::<Row>::new(), 0));

@@ -2,11 +2,11 @@
 
 use super::answer;
 use super::auth::Caller;
-use super::codes::Refused;
+use super::codes::ApiError;
 use super::codes::a::{LABEL_FORMAT, PHONE_FORMAT};
+use super::display_texts::MESSAGE_TYPE;
 use super::moment;
 use super::query::{Query, invalid};
-use super::words::MESSAGE_TYPE;
 use crate::days;
 use crate::delivery_result::DeliveryResult;
 use crate::lookup::{self, Found, Lookup};
@@ -95,7 +95,7 @@ impl StatusQuery {
     ///
     /// # Errors
     /// 30400, 32002, 34020.
-    pub fn read(query: &str) -> Result<Self, Refused> {
+    pub fn read(query: &str) -> Result<Self, ApiError> {
         let query = Query::read(query);
         let zone = query.time_zone()?;
         let date = query.date("send_date")?;

@@ -1,12 +1,12 @@
 //! Templates of generation C: `/v1/template-configs`, `/v1/template-configs/{id}` (docs/dialects/engagelab.md).
 
-use super::codes::Refused;
+use super::codes::ApiError;
 use super::codes::config::{
     FULL, PARAMETERS, SIGN_ID, SIGN_NOT_APPROVED, SIGN_UNKNOWN, TEMPLATE_ID, TEMPLATE_IN_PLANS,
     TEMPLATE_PENDING, TEMPLATE_UNKNOWN,
 };
 use super::manage::{Call, bare, not_stored_c, success};
-use super::{content, fields, plans, words};
+use super::{content, display_texts, fields, scheduled};
 use crate::json;
 use engine::AccountId;
 use engine::catalog::{Position, Review, Signature, Snapshot, TemplateEntry};
@@ -60,14 +60,14 @@ impl TemplateConfigFields {
     ///
     /// # Errors
     /// 400.
-    pub fn read(body: &[u8]) -> Result<Self, Refused> {
+    pub fn read(body: &[u8]) -> Result<Self, ApiError> {
         let text = std::str::from_utf8(body).map_err(|_| &PARAMETERS)?;
         let body: Body<'_> = json::structure(text).ok_or(&PARAMETERS)?;
         let name = fields::name(body.template_name, 1..=NAME_CHARS_MAX)
             .ok()
             .flatten();
         let class = fields::text(body.template_type).ok().flatten();
-        let class = class.and_then(|kind| words::class_of_kind(kind.trim()));
+        let class = class.and_then(|kind| display_texts::class_of_kind(kind.trim()));
         Ok(Self {
             name: name.ok_or_else(|| {
                 invalid(format!(
@@ -83,11 +83,11 @@ impl TemplateConfigFields {
     }
 }
 
-fn invalid(what: impl std::fmt::Display) -> Refused {
-    Refused::saying(&PARAMETERS, format!("invalid parameters: {what}"))
+fn invalid(what: impl std::fmt::Display) -> ApiError {
+    ApiError::saying(&PARAMETERS, format!("invalid parameters: {what}"))
 }
 
-fn content_of(field: Option<&RawValue>) -> Result<Box<str>, Refused> {
+fn content_of(field: Option<&RawValue>) -> Result<Box<str>, ApiError> {
     let text = fields::text(field).ok().flatten();
     let text = text.filter(|text| !text.trim().is_empty() && text.chars().count() <= CONTENT_CHARS_MAX);
     let text = text.ok_or_else(|| {
@@ -101,7 +101,7 @@ fn content_of(field: Option<&RawValue>) -> Result<Box<str>, Refused> {
     }
 }
 
-fn check_placeholders(text: &str, known: Option<&str>) -> Result<(), Refused> {
+fn check_placeholders(text: &str, known: Option<&str>) -> Result<(), ApiError> {
     if content::has_unread_placeholder(text, known) {
         return Err(invalid(format!("template_content: {PLACEHOLDER_RULE}")));
     }
@@ -109,7 +109,7 @@ fn check_placeholders(text: &str, known: Option<&str>) -> Result<(), Refused> {
 }
 
 /// `CN,US`: kept as it is written, but for blanks.
-fn countries(field: Option<&RawValue>) -> Result<Box<str>, Refused> {
+fn countries(field: Option<&RawValue>) -> Result<Box<str>, ApiError> {
     let malformed = || invalid("country_codes must be country codes of two letters, separated by commas");
     let written = fields::text(field).ok().flatten().ok_or_else(malformed)?;
     let codes: Vec<&str> = written.split(',').map(str::trim).collect();
@@ -121,7 +121,7 @@ fn countries(field: Option<&RawValue>) -> Result<Box<str>, Refused> {
     }
 }
 
-fn sign(body: &Body<'_>) -> Result<Option<(i64, Position)>, Refused> {
+fn sign(body: &Body<'_>) -> Result<Option<(i64, Position)>, ApiError> {
     let add = fields::boolean(body.add_signature);
     if !add
         .map_err(|_| invalid("add_signature must be a boolean"))?
@@ -140,7 +140,7 @@ fn sign(body: &Body<'_>) -> Result<Option<(i64, Position)>, Refused> {
 }
 
 /// GET: one of them.
-pub(super) fn get(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) fn get(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     Ok(bare(View::of(known(call)?, &call.catalog, call.account()), 2))
 }
 
@@ -155,7 +155,7 @@ pub(super) fn list(call: &Call<'_>) -> Vec<u8> {
 }
 
 /// POST: a new one, under review at once.
-pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let given = TemplateConfigFields::read(&call.body)?;
     check_placeholders(&given.text, None)?;
     let (signature, position) = may_use(call, given.sign)?;
@@ -185,16 +185,16 @@ pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// PUT: replaces all of it. A change of the sent text puts it under review again.
-pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let template = &known(call)?.template;
     let given = TemplateConfigFields::read(&call.body)?;
     check_placeholders(&given.text, Some(&template.text))?;
     if template.review == Review::Submitted {
-        return Err(Refused::from(&TEMPLATE_PENDING));
+        return Err(ApiError::from(&TEMPLATE_PENDING));
     }
     let (signature, position) = may_use(call, given.sign)?;
-    if plans::any_pending(call, vec![template.number]).await? {
-        return Err(Refused::from(&TEMPLATE_IN_PLANS));
+    if scheduled::any_pending(call, vec![template.number]).await? {
+        return Err(ApiError::from(&TEMPLATE_IN_PLANS));
     }
     let edit = TemplateEdit {
         name: Some(given.name),
@@ -216,10 +216,10 @@ pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// DELETE.
-pub(super) async fn remove(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn remove(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let number = known(call)?.template.number;
-    if plans::any_pending(call, vec![number]).await? {
-        return Err(Refused::from(&TEMPLATE_IN_PLANS));
+    if scheduled::any_pending(call, vec![number]).await? {
+        return Err(ApiError::from(&TEMPLATE_IN_PLANS));
     }
     let removed = call.engine().remove_templates(call.account(), &[number]).await;
     removed.map_err(|error| refused(&error))?;
@@ -227,11 +227,11 @@ pub(super) async fn remove(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// The template of the path: by its number, or by the `UT…` id that sending takes as well.
-fn known<'a>(call: &'a Call<'_>) -> Result<&'a Arc<TemplateEntry>, Refused> {
+fn known<'a>(call: &'a Call<'_>) -> Result<&'a Arc<TemplateEntry>, ApiError> {
     let found = match call.id.parse() {
         Ok(number) => call.catalog.template_by_number(call.account(), number),
         Err(_) if call.id.starts_with("UT") => call.catalog.template_by_ut_id(call.account(), call.id),
-        Err(_) => return Err(Refused::from(&TEMPLATE_ID)),
+        Err(_) => return Err(ApiError::from(&TEMPLATE_ID)),
     };
     Ok(found.ok_or(&TEMPLATE_UNKNOWN)?)
 }
@@ -240,7 +240,7 @@ fn known<'a>(call: &'a Call<'_>) -> Result<&'a Arc<TemplateEntry>, Refused> {
 fn may_use(
     call: &Call<'_>,
     sign: Option<(i64, Position)>,
-) -> Result<(Option<i64>, Option<Position>), Refused> {
+) -> Result<(Option<i64>, Option<Position>), ApiError> {
     let Some((id, position)) = sign else {
         return Ok((None, None));
     };
@@ -248,16 +248,16 @@ fn may_use(
     if signature.review == Review::Approved {
         Ok((Some(id), Some(position)))
     } else {
-        Err(Refused::from(&SIGN_NOT_APPROVED))
+        Err(ApiError::from(&SIGN_NOT_APPROVED))
     }
 }
 
-fn refused(error: &ManageError) -> Refused {
+fn refused(error: &ManageError) -> ApiError {
     match error {
-        ManageError::Unknown("signature") => Refused::from(&SIGN_UNKNOWN),
-        ManageError::Unknown(_) => Refused::from(&TEMPLATE_UNKNOWN),
-        ManageError::InReview(_) => Refused::from(&TEMPLATE_PENDING),
-        ManageError::TooMany(_) => Refused::from(&FULL),
+        ManageError::Unknown("signature") => ApiError::from(&SIGN_UNKNOWN),
+        ManageError::Unknown(_) => ApiError::from(&TEMPLATE_UNKNOWN),
+        ManageError::InReview(_) => ApiError::from(&TEMPLATE_PENDING),
+        ManageError::TooMany(_) => ApiError::from(&FULL),
         other => not_stored_c(other),
     }
 }
@@ -303,7 +303,7 @@ impl<'a> SignView<'a> {
         Self {
             sign_id: signature.id.to_string(),
             sign_name: &signature.text,
-            sign_status: words::config_status(signature.review),
+            sign_status: display_texts::config_status(signature.review),
         }
     }
 }
@@ -315,10 +315,10 @@ impl<'a> View<'a> {
         Self {
             template_id: template.number.to_string(),
             template_name: &template.name,
-            template_type: words::template_kind(template.class),
+            template_type: display_texts::template_kind(template.class),
             template_content: &template.text,
             country_codes: countries_of(&template.details),
-            status: words::config_status(template.review),
+            status: display_texts::config_status(template.review),
             sign_position: match (signature, template.position) {
                 (None, _) => 0,
                 (Some(_), Position::Front) => 1,

@@ -1,15 +1,15 @@
 //! Templates of generation A: `/v1/templates`, `/v1/templates/{id}`, `/v1/templates/{id}/submit`
 //! (docs/dialects/engagelab.md).
 
-use super::codes::Refused;
+use super::codes::ApiError;
 use super::codes::a::{
     BAD_REQUEST, CONTENT_FORBIDDEN, CONTENT_LINK, SIGN_MISSING, SIGN_UNKNOWN, TEMPLATE_CONTENT,
     TEMPLATE_IN_REVIEW, TEMPLATE_NAME, TEMPLATE_SUBMITTED, TEMPLATE_TYPE, TEMPLATE_UNKNOWN, TEMPLATES_FULL,
 };
+use super::display_texts::{self, MESSAGE_TYPE};
 use super::fields;
 use super::manage::{Call, many, not_stored_a, nothing, one};
 use super::query::{Paging, Query, invalid};
-use super::words::{self, MESSAGE_TYPE};
 use super::{content, moment};
 use crate::{days, json};
 use engine::catalog::{Position, Review, Template, TemplateEntry};
@@ -54,7 +54,7 @@ impl TemplateFields {
     ///
     /// # Errors
     /// 30400, 33008 to 33012, 34010.
-    pub fn read(body: &[u8]) -> Result<Self, Refused> {
+    pub fn read(body: &[u8]) -> Result<Self, ApiError> {
         let text = std::str::from_utf8(body).map_err(|_| &BAD_REQUEST)?;
         let body: Body<'_> = json::structure(text).ok_or(&BAD_REQUEST)?;
         let msg_type = fields::integer(body.msg_type);
@@ -62,7 +62,7 @@ impl TemplateFields {
             return Err(invalid("msg_type must be 2"));
         }
         let class = fields::integer(body.template_type).map_err(|_| &TEMPLATE_TYPE)?;
-        let class = class.map(|number| words::class_of_type(number).ok_or(&TEMPLATE_TYPE));
+        let class = class.map(|number| display_texts::class_of_type(number).ok_or(&TEMPLATE_TYPE));
         Ok(Self {
             name: fields::name(body.template_name, 1..=NAME_CHARS_MAX).map_err(|_| &TEMPLATE_NAME)?,
             class: class.transpose()?,
@@ -75,26 +75,26 @@ impl TemplateFields {
     }
 }
 
-fn content_of(field: Option<&RawValue>) -> Result<Option<Box<str>>, Refused> {
+fn content_of(field: Option<&RawValue>) -> Result<Option<Box<str>>, ApiError> {
     let Some(text) = fields::text(field).map_err(|_| &TEMPLATE_CONTENT)? else {
         return Ok(None);
     };
     if text.trim().is_empty() || text.chars().count() > CONTENT_CHARS_MAX {
-        return Err(Refused::from(&TEMPLATE_CONTENT));
+        return Err(ApiError::from(&TEMPLATE_CONTENT));
     }
     if let Some(word) = content::forbidden_a(&text) {
         let message = format!("template_content cannot contain {word}");
-        return Err(Refused::saying(&CONTENT_FORBIDDEN, message));
+        return Err(ApiError::saying(&CONTENT_FORBIDDEN, message));
     }
     if !content::links_stand_alone(&text) {
-        return Err(Refused::from(&CONTENT_LINK));
+        return Err(ApiError::from(&CONTENT_LINK));
     }
     Ok(Some(text.into()))
 }
 
-fn check_placeholders(text: Option<&str>, known: Option<&str>) -> Result<(), Refused> {
+fn check_placeholders(text: Option<&str>, known: Option<&str>) -> Result<(), ApiError> {
     if text.is_some_and(|text| content::has_unread_placeholder(text, known)) {
-        return Err(Refused::saying(
+        return Err(ApiError::saying(
             &TEMPLATE_CONTENT,
             format!("template_content: {PLACEHOLDER_RULE}"),
         ));
@@ -116,12 +116,14 @@ impl ListTemplates {
     ///
     /// # Errors
     /// 30400, 33012.
-    pub fn read(query: &str) -> Result<Self, Refused> {
+    pub fn read(query: &str) -> Result<Self, ApiError> {
         let query = Query::read(query);
         let class = query.number("template_type").map_err(|_| &TEMPLATE_TYPE)?;
         let class = class.map(|number| {
             let number = i64::try_from(number).ok();
-            number.and_then(words::class_of_type).ok_or(&TEMPLATE_TYPE)
+            number
+                .and_then(display_texts::class_of_type)
+                .ok_or(&TEMPLATE_TYPE)
         });
         let approval = query.get("approval_status").map(|written| {
             let number = written.parse().ok();
@@ -143,17 +145,17 @@ impl ListTemplates {
             && self.class.is_none_or(|class| class == template.class)
             && self
                 .approval
-                .is_none_or(|wanted| wanted == words::approval_status(template.review))
+                .is_none_or(|wanted| wanted == display_texts::approval_status(template.review))
     }
 }
 
 /// GET: one of them.
-pub(super) fn get(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) fn get(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     Ok(one(View::of(&known(call)?.template)))
 }
 
 /// GET: the templates that match the query.
-pub(super) fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) fn list(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let requested = ListTemplates::read(call.query)?;
     let wanted = call
         .catalog
@@ -167,7 +169,7 @@ pub(super) fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// POST: a draft, which can be used once it was submitted and approved.
-pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let given = TemplateFields::read(&call.body)?;
     check_placeholders(given.text.as_deref(), None)?;
     let new = NewTemplate {
@@ -186,7 +188,7 @@ pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// PUT: what is not given stays. When another text would be sent then, the template is a draft again.
-pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let template = &known(call)?.template;
     let number = template.number;
     let given = TemplateFields::read(&call.body)?;
@@ -208,7 +210,7 @@ pub(super) async fn change(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// DELETE. What is queued with it still goes out.
-pub(super) async fn remove(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn remove(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let number = known(call)?.template.number;
     let removed = call.engine().remove_templates(call.account(), &[number]).await;
     removed.map_err(|error| refused(&error))?;
@@ -216,10 +218,10 @@ pub(super) async fn remove(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// POST to `submit`: for review, which nothing passes without a signature.
-pub(super) async fn submit(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn submit(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let template = &known(call)?.template;
     if matches!(template.review, Review::Draft | Review::Rejected) && template.signature.is_none() {
-        return Err(Refused::from(&SIGN_MISSING));
+        return Err(ApiError::from(&SIGN_MISSING));
     }
     let submitted = call
         .engine()
@@ -230,19 +232,19 @@ pub(super) async fn submit(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// The template of the path. What is no number is one nobody has.
-fn known<'a>(call: &'a Call<'_>) -> Result<&'a Arc<TemplateEntry>, Refused> {
+fn known<'a>(call: &'a Call<'_>) -> Result<&'a Arc<TemplateEntry>, ApiError> {
     let number = call.id.parse().map_err(|_| &TEMPLATE_UNKNOWN)?;
     let found = call.catalog.template_by_number(call.account(), number);
     Ok(found.ok_or(&TEMPLATE_UNKNOWN)?)
 }
 
-fn refused(error: &ManageError) -> Refused {
+fn refused(error: &ManageError) -> ApiError {
     match error {
-        ManageError::Unknown("signature") => Refused::from(&SIGN_UNKNOWN),
-        ManageError::Unknown(_) => Refused::from(&TEMPLATE_UNKNOWN),
-        ManageError::InReview(_) => Refused::from(&TEMPLATE_IN_REVIEW),
-        ManageError::Submitted(_) => Refused::from(&TEMPLATE_SUBMITTED),
-        ManageError::TooMany(_) => Refused::from(&TEMPLATES_FULL),
+        ManageError::Unknown("signature") => ApiError::from(&SIGN_UNKNOWN),
+        ManageError::Unknown(_) => ApiError::from(&TEMPLATE_UNKNOWN),
+        ManageError::InReview(_) => ApiError::from(&TEMPLATE_IN_REVIEW),
+        ManageError::Submitted(_) => ApiError::from(&TEMPLATE_SUBMITTED),
+        ManageError::TooMany(_) => ApiError::from(&TEMPLATES_FULL),
         other => not_stored_a(other),
     }
 }
@@ -265,12 +267,12 @@ struct View<'a> {
 
 impl<'a> View<'a> {
     fn of(template: &'a Template) -> Self {
-        let approval_status = words::approval_status(template.review);
+        let approval_status = display_texts::approval_status(template.review);
         Self {
             template_id: template.number,
             template_name: &template.name,
             msg_type: MESSAGE_TYPE,
-            template_type: words::template_type(template.class),
+            template_type: display_texts::template_type(template.class),
             template_content: &template.text,
             approval_status,
             approval_message: (approval_status == -1).then_some(&*template.reason),

@@ -1,7 +1,7 @@
 //! The envelope of every answer: `{"result","statusCode","message","info"}`, `info` always an object
 //! (docs/dialects/sendcloud.md).
 
-use super::codes::{ALL_FAILED, Code, Language, OK, PARTLY, Refused};
+use super::codes::{ALL_FAILED, ApiError, Code, Language, OK, PARTLY};
 use super::rules::{code_of, is_common};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
@@ -35,7 +35,7 @@ pub(super) struct Nothing {}
 
 /// A body with `info`.
 pub(super) fn body_with(code: &'static Code, info: impl Serialize, bytes_expected: usize) -> Vec<u8> {
-    let message = Refused::from(code).message(LANGUAGE);
+    let message = ApiError::from(code).message(LANGUAGE);
     write(
         &Envelope {
             message: &message,
@@ -48,7 +48,7 @@ pub(super) fn body_with(code: &'static Code, info: impl Serialize, bytes_expecte
 }
 
 /// The body of a request that is not done.
-pub(super) fn refusal(refused: Refused) -> Vec<u8> {
+pub(super) fn refusal(refused: ApiError) -> Vec<u8> {
     let message = refused.message(LANGUAGE);
     write(
         &Envelope {
@@ -81,13 +81,13 @@ pub(super) fn response(status: StatusCode, body: impl Into<Bytes>) -> Response {
 /// What a send is answered.
 pub(super) fn sent(submission: &Submission, outcome: &Outcome, ids: &PublicIds) -> Vec<u8> {
     let (Some(item), Some(done)) = (submission.items.first(), outcome.items.first()) else {
-        return refusal(Refused::from(&super::codes::SERVER_ERROR));
+        return refusal(ApiError::from(&super::codes::SERVER_ERROR));
     };
     let (accepted, failed) = (outcome.accepted(), outcome.refused());
     if failed > 0
         && let Some(code) = plain_refusal(item, done)
     {
-        return refusal(Refused::from(code));
+        return refusal(ApiError::from(code));
     }
     let prefix = done
         .session
@@ -175,7 +175,7 @@ impl Serialize for FailedItems<'_> {
             let RecipientOutcome::Refused(refusal) = outcome else {
                 continue;
             };
-            let message = Refused::from(code_of(*refusal)).message(LANGUAGE);
+            let message = ApiError::from(code_of(*refusal)).message(LANGUAGE);
             let vars = Vars(&recipient.values);
             items.serialize_element(&FailedItem {
                 phone: &recipient.phone,

@@ -1,7 +1,7 @@
 //! Who calls: the request signature (docs/dialects/sendcloud.md) and the clock.
 
 use super::codes::{
-    ACCOUNT_GONE, NO_PERMISSION, Refused, SIGNATURE_MISSING, SIGNATURE_WRONG, TIMESTAMP, USER_EMPTY,
+    ACCOUNT_GONE, ApiError, NO_PERMISSION, SIGNATURE_MISSING, SIGNATURE_WRONG, TIMESTAMP, USER_EMPTY,
     USER_UNKNOWN,
 };
 use super::params::Params;
@@ -41,18 +41,18 @@ pub fn authenticate<'a>(
     catalog: &Snapshot,
     now: UnixMs,
     limits: &Limits,
-) -> Result<Caller<'a>, Refused> {
+) -> Result<Caller<'a>, ApiError> {
     let sms_user = params.get("smsUser").ok_or(&USER_EMPTY)?;
     let signature = Signature::read(params.get("signature").unwrap_or_default()).ok_or(&SIGNATURE_MISSING)?;
     let credential = catalog.credential(FAMILY, sms_user).ok_or(&USER_UNKNOWN)?;
     if !signature.fits(params, credential.secret.expose_secret()) {
-        return Err(Refused::from(&SIGNATURE_WRONG));
+        return Err(ApiError::from(&SIGNATURE_WRONG));
     }
     if !credential.enabled {
-        return Err(Refused::from(&NO_PERMISSION));
+        return Err(ApiError::from(&NO_PERMISSION));
     }
     if catalog.account(credential.account).is_none() {
-        return Err(Refused::from(&ACCOUNT_GONE));
+        return Err(ApiError::from(&ACCOUNT_GONE));
     }
     check_clock(params.get("timestamp"), now, limits)?;
     Ok(Caller {
@@ -63,7 +63,7 @@ pub fn authenticate<'a>(
 }
 
 /// Milliseconds, although the page calls it a UNIX timestamp; optional unless the operator wants it.
-fn check_clock(timestamp: Option<&str>, now: UnixMs, limits: &Limits) -> Result<(), Refused> {
+fn check_clock(timestamp: Option<&str>, now: UnixMs, limits: &Limits) -> Result<(), ApiError> {
     let window_ms = limits.sendcloud_timestamp_window_ms;
     let timestamp = match timestamp {
         None if !limits.sendcloud_timestamp_required => return Ok(()),
@@ -73,7 +73,7 @@ fn check_clock(timestamp: Option<&str>, now: UnixMs, limits: &Limits) -> Result<
     if timestamp.parse().is_ok_and(within) {
         Ok(())
     } else {
-        Err(Refused::with_limit(&TIMESTAMP, window_ms))
+        Err(ApiError::with_limit(&TIMESTAMP, window_ms))
     }
 }
 

@@ -331,7 +331,7 @@ pub static IN_USE: Code = code(601, "正在使用, 不能删除", "in use: it ca
 
 /// Why a request is not done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused {
+pub struct ApiError {
     /// The vendor code and text of the response.
     pub code: &'static Code,
     /// The limit its text names.
@@ -340,7 +340,7 @@ pub struct Refused {
     pub name: &'static str,
 }
 
-impl Refused {
+impl ApiError {
     /// With a limit to name.
     pub fn with_limit(code: &'static Code, limit: impl TryInto<u64>) -> Self {
         Self {
@@ -378,7 +378,7 @@ impl Refused {
     }
 }
 
-impl From<&'static Code> for Refused {
+impl From<&'static Code> for ApiError {
     fn from(code: &'static Code) -> Self {
         Self {
             code,
@@ -404,14 +404,14 @@ mod tests {
             &PARAMETER_LENGTH,
             &TOO_MANY_ENTRIES,
         ] {
-            let refused = Refused::with_limit(code, 60_000_u32);
+            let refused = ApiError::with_limit(code, 60_000_u32);
             for language in [Language::Chinese, Language::English] {
                 let message = refused.message(language);
                 assert!(message.contains("60000") && !message.contains("{}"), "{message}");
             }
         }
         assert_eq!(
-            Refused::with_limit(&TIMESTAMP, 60_000_u32).message(Language::Chinese),
+            ApiError::with_limit(&TIMESTAMP, 60_000_u32).message(Language::Chinese),
             "时间戳无效，与服务器时间超过60000毫秒",
             "the answer quoted from the live service"
         );
@@ -425,7 +425,7 @@ mod tests {
             &PARAMETER_LENGTH,
             &TOO_MANY_ENTRIES,
         ] {
-            let refused = Refused::with_limit_of(code, "labelName", 64_u32);
+            let refused = ApiError::with_limit_of(code, "labelName", 64_u32);
             for language in [Language::Chinese, Language::English] {
                 let message = refused.message(language);
                 assert!(
@@ -435,7 +435,7 @@ mod tests {
             }
         }
         assert_eq!(
-            Refused::with_name(&PARAMETER_EMPTY, "taskName").message(Language::Chinese),
+            ApiError::with_name(&PARAMETER_EMPTY, "taskName").message(Language::Chinese),
             "taskName不能为空"
         );
     }

@@ -1,7 +1,7 @@
 //! Contact lists: `/smsapi/smsContactList/*` (docs/dialects/sendcloud.md).
 
 use super::codes::{
-    FOUND, LIST_DELETED, LIST_UNKNOWN, PARAMETER_EMPTY, PARAMETER_FORMAT, PARAMETER_LENGTH, Refused, SAVED,
+    ApiError, FOUND, LIST_DELETED, LIST_UNKNOWN, PARAMETER_EMPTY, PARAMETER_FORMAT, PARAMETER_LENGTH, SAVED,
     UPDATED,
 };
 use super::fields::{self, Paging, longer_than};
@@ -26,17 +26,17 @@ pub(super) fn list_name<'a>(params: &'a Params<'_>) -> Option<&'a str> {
 }
 
 /// A name that must be there and that a list can have: tasks separate them by semicolons.
-fn checked<'a>(name: Option<&'a str>, parameter: &'static str) -> Result<&'a str, Refused> {
-    let name = name.ok_or_else(|| Refused::with_name(&PARAMETER_EMPTY, parameter))?;
+fn checked<'a>(name: Option<&'a str>, parameter: &'static str) -> Result<&'a str, ApiError> {
+    let name = name.ok_or_else(|| ApiError::with_name(&PARAMETER_EMPTY, parameter))?;
     if longer_than(name, NAME_CHARS_MAX) {
-        return Err(Refused::with_limit_of(
+        return Err(ApiError::with_limit_of(
             &PARAMETER_LENGTH,
             parameter,
             NAME_CHARS_MAX,
         ));
     }
     if name.contains(';') || name.contains(is_display_control) {
-        return Err(Refused::with_name(&PARAMETER_FORMAT, parameter));
+        return Err(ApiError::with_name(&PARAMETER_FORMAT, parameter));
     }
     Ok(name)
 }
@@ -54,7 +54,7 @@ impl<'a> ListFields<'a> {
     ///
     /// # Errors
     /// 441, 417.
-    pub fn read(params: &'a Params<'_>, is_update: bool) -> Result<Self, Refused> {
+    pub fn read(params: &'a Params<'_>, is_update: bool) -> Result<Self, ApiError> {
         let new_name = is_update.then(|| {
             let written = params
                 .get("newContactListName")
@@ -70,7 +70,7 @@ impl<'a> ListFields<'a> {
 }
 
 /// `list`: the lists whose name contains the text of the query.
-pub(super) async fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn list(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let paging = Paging::read(call.params)?;
     let name = list_name(call.params)
         .map(|name| checked(Some(name), LIST_NAME))
@@ -95,7 +95,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// `save`: a new one.
-pub(super) async fn save(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn save(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let given = ListFields::read(call.params, false)?;
     let saved = call
         .engine()
@@ -107,7 +107,7 @@ pub(super) async fn save(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// `update`: another name, another description.
-pub(super) async fn update(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn update(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let given = ListFields::read(call.params, true)?;
     let known = named(call, given.name).await?;
     let changed = call
@@ -120,7 +120,7 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// `delete`: with its members.
-pub(super) async fn delete(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn delete(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let known = of_call(call).await?;
     call.engine()
         .remove_list(call.account(), known.id)
@@ -131,12 +131,12 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// The list that a request names.
-pub(super) async fn of_call(call: &Call<'_>) -> Result<ContactList, Refused> {
+pub(super) async fn of_call(call: &Call<'_>) -> Result<ContactList, ApiError> {
     named(call, checked(list_name(call.params), LIST_NAME)?).await
 }
 
 /// The list of a name.
-pub(super) async fn named(call: &Call<'_>, name: &str) -> Result<ContactList, Refused> {
+pub(super) async fn named(call: &Call<'_>, name: &str) -> Result<ContactList, ApiError> {
     let found = call
         .engine()
         .list_named(call.account(), name)

@@ -5,7 +5,7 @@
 
 use super::auth::{self, Caller};
 use super::codes::{
-    ACCOUNT_GONE, BODY_UNREADABLE, METHOD, NO_PERMISSION, RATE_LIMITED, Refused, SERVER_ERROR,
+    ACCOUNT_GONE, ApiError, BODY_UNREADABLE, METHOD, NO_PERMISSION, RATE_LIMITED, SERVER_ERROR,
     SIGNATURE_MISSING, SIGNATURE_WRONG, TIMESTAMP, USER_EMPTY, USER_UNKNOWN,
 };
 use super::multipart;
@@ -48,7 +48,7 @@ impl Admitted<'_> {
 }
 
 /// The request's head, and its body as the form it is.
-pub(super) async fn receive(api: &Api, request: Request) -> Result<(Parts, Form), Refused> {
+pub(super) async fn receive(api: &Api, request: Request) -> Result<(Parts, Form), ApiError> {
     check_method(request.method())?;
     let (parts, body) = request.into_parts();
     let bytes_max = api.limits.body_bytes_max;
@@ -56,8 +56,8 @@ pub(super) async fn receive(api: &Api, request: Request) -> Result<(Parts, Form)
     let content_type = content_type.map(|value| value.to_str().unwrap_or("unreadable"));
     check_query(api, &parts).await?;
     let body = body::read(body, bytes_max).await.map_err(|error| match error {
-        BodyError::Busy => Refused::from(&SERVER_ERROR),
-        _ => Refused::with_limit(&BODY_UNREADABLE, bytes_max),
+        BodyError::Busy => ApiError::from(&SERVER_ERROR),
+        _ => ApiError::with_limit(&BODY_UNREADABLE, bytes_max),
     })?;
     if let (Some(content_type), Ok(Encoding::Multipart)) = (content_type, encoding(content_type))
         && !body.is_empty()
@@ -80,7 +80,7 @@ pub(super) async fn receive(api: &Api, request: Request) -> Result<(Parts, Form)
 }
 
 /// A request that is signed in its query is refused before its body is read when nobody has its `smsUser`.
-async fn check_query(api: &Api, parts: &Parts) -> Result<(), Refused> {
+async fn check_query(api: &Api, parts: &Parts) -> Result<(), ApiError> {
     let query = parts.uri.query().unwrap_or_default().as_bytes();
     let field = |name: &str| {
         let mut fields = form_urlencoded::parse(query);
@@ -97,7 +97,7 @@ async fn check_query(api: &Api, parts: &Parts) -> Result<(), Refused> {
     let client = Client::of(&parts.extensions);
     let requester = requester(&client, sms_user);
     let turn = api.access.turns.turn(&api.engine, requester).await?;
-    checked(api, requester, turn, Err(Refused::from(&USER_UNKNOWN)))
+    checked(api, requester, turn, Err(ApiError::from(&USER_UNKNOWN)))
 }
 
 fn is_known(catalog: &Snapshot, sms_user: &str) -> bool {
@@ -105,7 +105,7 @@ fn is_known(catalog: &Snapshot, sms_user: &str) -> bool {
 }
 
 /// Reads the parameters and checks who signed them.
-pub(super) async fn admit<'a>(api: &Api, parts: &'a Parts, form: &'a Form) -> Result<Admitted<'a>, Refused> {
+pub(super) async fn admit<'a>(api: &Api, parts: &'a Parts, form: &'a Form) -> Result<Admitted<'a>, ApiError> {
     let client = Client::of(&parts.extensions);
     let (catalog, now) = (api.engine.catalog(), api.engine.now());
     let query = parts.uri.query();
@@ -116,7 +116,7 @@ pub(super) async fn admit<'a>(api: &Api, parts: &'a Parts, form: &'a Form) -> Re
             is_known(&catalog, user.trim())
         });
         if !known {
-            let refused = Refused::from(match &seen {
+            let refused = ApiError::from(match &seen {
                 Some(_) => &USER_UNKNOWN,
                 None => &USER_EMPTY,
             });
@@ -163,9 +163,9 @@ impl<'r> Signed for SignedForm<'r, '_> {
     type Read = Params<'r>;
     /// With the account, and the requests a second that may be made with the credential.
     type Verified = (Params<'r>, AccountId, u32);
-    type Refusal = Refused;
+    type Refusal = ApiError;
 
-    fn read(&mut self) -> Result<Params<'r>, Refused> {
+    fn read(&mut self) -> Result<Params<'r>, ApiError> {
         Params::read_form(self.query, self.form)
     }
 
@@ -173,13 +173,13 @@ impl<'r> Signed for SignedForm<'r, '_> {
         sms_user(params)
     }
 
-    fn verify(&self, params: Params<'r>) -> Result<Self::Verified, Refused> {
+    fn verify(&self, params: Params<'r>) -> Result<Self::Verified, ApiError> {
         let caller = auth::authenticate(&params, self.catalog, self.now, self.limits)?;
         let (account, requests_per_s_max) = (caller.account, caller.requests_per_s_max);
         Ok((params, account, requests_per_s_max))
     }
 
-    fn reason(refused: &Refused) -> Option<&'static str> {
+    fn reason(refused: &ApiError) -> Option<&'static str> {
         Some(reason(*refused))
     }
 }
@@ -197,13 +197,13 @@ fn requester<'a>(client: &'a Client, sms_user: &'a str) -> Requester<'a> {
     }
 }
 
-impl From<TooMany> for Refused {
+impl From<TooMany> for ApiError {
     fn from(_: TooMany) -> Self {
         Self::from(&RATE_LIMITED)
     }
 }
 
-impl From<NoTurn> for Refused {
+impl From<NoTurn> for ApiError {
     fn from(_: NoTurn) -> Self {
         Self::from(&SERVER_ERROR)
     }
@@ -214,13 +214,13 @@ fn checked<T>(
     api: &Api,
     requester: Requester<'_>,
     turn: Turn<'_>,
-    result: Result<T, Refused>,
-) -> Result<T, Refused> {
+    result: Result<T, ApiError>,
+) -> Result<T, ApiError> {
     api.access
         .checked(&api.engine, requester, turn, result, SignedForm::reason)
 }
 
-fn reason(refused: Refused) -> &'static str {
+fn reason(refused: ApiError) -> &'static str {
     let reasons = [
         (&USER_EMPTY, "missing"),
         (&SIGNATURE_MISSING, "missing"),
@@ -235,11 +235,11 @@ fn reason(refused: Refused) -> &'static str {
 }
 
 /// POST as the page has it, GET as it had it before and as queries still have it; HEAD must not send.
-pub(super) fn check_method(method: &Method) -> Result<(), Refused> {
+pub(super) fn check_method(method: &Method) -> Result<(), ApiError> {
     let taken = matches!(*method, Method::POST | Method::GET);
     if taken {
         Ok(())
     } else {
-        Err(Refused::from(&METHOD))
+        Err(ApiError::from(&METHOD))
     }
 }

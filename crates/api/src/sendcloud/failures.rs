@@ -2,7 +2,7 @@
 //! (docs/dialects/sendcloud.md; the SendCloud document, last table).
 
 use super::codes::Language;
-use super::words::{DELIVERED, PROCESSING_FAILED, REQUESTED, SENDING_FAILED, Word};
+use super::display_texts::{DELIVERED, DisplayText, PROCESSING_FAILED, REQUESTED, SENDING_FAILED};
 use crate::delivery_result::DeliveryResult;
 use engine::sms::state::MessageState;
 
@@ -126,7 +126,7 @@ impl Failure {
 
 /// `status` of the status query.
 pub(super) fn status(delivery_result: DeliveryResult, language: Language) -> String {
-    let failed = |what: &Word, code| {
+    let failed = |what: &DisplayText, code| {
         let meaning = Failure::of(code).meaning(language);
         format!("{}-{meaning}", what.in_language(language))
     };

@@ -1,11 +1,11 @@
 //! Reading parameters one by one, for the interfaces that manage and count.
 
 use super::codes::{
-    DAYS, MSG_TYPE, PARAMETER_EMPTY, PARAMETER_FORMAT, PARAMETER_LENGTH, PHONE_EMPTY, PHONE_FORMAT, Refused,
+    ApiError, DAYS, MSG_TYPE, PARAMETER_EMPTY, PARAMETER_FORMAT, PARAMETER_LENGTH, PHONE_EMPTY, PHONE_FORMAT,
     TOO_MANY_ENTRIES,
 };
+use super::display_texts;
 use super::params::Params;
-use super::words;
 use crate::{days, lists};
 use engine::sms::class::Kind;
 use engine::sms::phone::{self, Grammar, Msisdn};
@@ -31,7 +31,7 @@ pub struct Paging {
 }
 
 impl Paging {
-    pub(super) fn read(params: &Params<'_>) -> Result<Self, Refused> {
+    pub(super) fn read(params: &Params<'_>) -> Result<Self, ApiError> {
         let limit: u64 = number(params, "limit")?.unwrap_or(PAGE_MAX as u64);
         Ok(Self {
             start: number(params, "start")?.unwrap_or(0),
@@ -47,10 +47,10 @@ impl Paging {
 }
 
 /// A parameter that must be there.
-pub(super) fn required<'a>(params: &'a Params<'_>, name: &'static str) -> Result<&'a str, Refused> {
+pub(super) fn required<'a>(params: &'a Params<'_>, name: &'static str) -> Result<&'a str, ApiError> {
     params
         .get(name)
-        .ok_or_else(|| Refused::with_name(&PARAMETER_EMPTY, name))
+        .ok_or_else(|| ApiError::with_name(&PARAMETER_EMPTY, name))
 }
 
 /// A text of at most so many characters.
@@ -58,13 +58,13 @@ pub(super) fn text<'a>(
     params: &'a Params<'_>,
     name: &'static str,
     chars_max: usize,
-) -> Result<Option<&'a str>, Refused> {
+) -> Result<Option<&'a str>, ApiError> {
     let text = params.get(name);
     if text.is_some_and(|text| longer_than(text, chars_max)) {
-        return Err(Refused::with_limit_of(&PARAMETER_LENGTH, name, chars_max));
+        return Err(ApiError::with_limit_of(&PARAMETER_LENGTH, name, chars_max));
     }
     if text.is_some_and(|text| text.contains('\0')) {
-        return Err(Refused::with_name(&PARAMETER_FORMAT, name));
+        return Err(ApiError::with_name(&PARAMETER_FORMAT, name));
     }
     Ok(text)
 }
@@ -75,9 +75,9 @@ pub(super) fn name<'a>(
     params: &'a Params<'_>,
     name: &'static str,
     chars_max: usize,
-) -> Result<Option<&'a str>, Refused> {
+) -> Result<Option<&'a str>, ApiError> {
     match text(params, name, chars_max)? {
-        Some(text) if text.contains(is_display_control) => Err(Refused::with_name(&PARAMETER_FORMAT, name)),
+        Some(text) if text.contains(is_display_control) => Err(ApiError::with_name(&PARAMETER_FORMAT, name)),
         text => Ok(text),
     }
 }
@@ -87,56 +87,56 @@ pub(super) fn required_name<'a>(
     params: &'a Params<'_>,
     name: &'static str,
     chars_max: usize,
-) -> Result<&'a str, Refused> {
+) -> Result<&'a str, ApiError> {
     required(params, name)?;
-    self::name(params, name, chars_max)?.ok_or_else(|| Refused::with_name(&PARAMETER_EMPTY, name))
+    self::name(params, name, chars_max)?.ok_or_else(|| ApiError::with_name(&PARAMETER_EMPTY, name))
 }
 
 /// A number.
-pub(super) fn number<T: FromStr>(params: &Params<'_>, name: &'static str) -> Result<Option<T>, Refused> {
+pub(super) fn number<T: FromStr>(params: &Params<'_>, name: &'static str) -> Result<Option<T>, ApiError> {
     let read = |written: &str| {
         written
             .parse()
-            .map_err(|_| Refused::with_name(&PARAMETER_FORMAT, name))
+            .map_err(|_| ApiError::with_name(&PARAMETER_FORMAT, name))
     };
     params.get(name).map(read).transpose()
 }
 
 /// A number that must be there.
-pub(super) fn required_number<T: FromStr>(params: &Params<'_>, name: &'static str) -> Result<T, Refused> {
+pub(super) fn required_number<T: FromStr>(params: &Params<'_>, name: &'static str) -> Result<T, ApiError> {
     required(params, name)?;
-    number(params, name)?.ok_or_else(|| Refused::with_name(&PARAMETER_EMPTY, name))
+    number(params, name)?.ok_or_else(|| ApiError::with_name(&PARAMETER_EMPTY, name))
 }
 
 /// Entries between semicolons; commas, which other interfaces use, and blanks do as well. Empty ones are passed over.
-pub(super) fn entries<'a>(params: &'a Params<'_>, name: &'static str) -> Result<Vec<&'a str>, Refused> {
+pub(super) fn entries<'a>(params: &'a Params<'_>, name: &'static str) -> Result<Vec<&'a str>, ApiError> {
     let list = params.get(name).unwrap_or_default();
     let entries: Vec<_> = lists::entries(list).take(ENTRIES_MAX + 1).collect();
     if entries.len() > ENTRIES_MAX {
-        Err(Refused::with_limit_of(&TOO_MANY_ENTRIES, name, ENTRIES_MAX))
+        Err(ApiError::with_limit_of(&TOO_MANY_ENTRIES, name, ENTRIES_MAX))
     } else {
         Ok(entries)
     }
 }
 
 /// Numbers between semicolons.
-pub(super) fn numbers(params: &Params<'_>, name: &'static str) -> Result<Vec<i64>, Refused> {
+pub(super) fn numbers(params: &Params<'_>, name: &'static str) -> Result<Vec<i64>, ApiError> {
     let read = |entry: &str| {
         entry
             .parse()
-            .map_err(|_| Refused::with_name(&PARAMETER_FORMAT, name))
+            .map_err(|_| ApiError::with_name(&PARAMETER_FORMAT, name))
     };
     entries(params, name)?.into_iter().map(read).collect()
 }
 
 /// A phone number with its spelling. Lists hold numbers of China and of abroad, so only the spellings that
 /// cannot be mistaken are taken: eleven digits, `00` or `+` with a country code.
-pub(super) fn phone(written: &str) -> Result<(Msisdn, &str), Refused> {
+pub(super) fn phone(written: &str) -> Result<(Msisdn, &str), ApiError> {
     let written = written.trim();
     match phone::parse(written, LIST_GRAMMAR) {
         Ok(msisdn) => Ok((msisdn, written)),
-        Err(phone::PhoneError::Empty) => Err(Refused::from(&PHONE_EMPTY)),
-        Err(phone::PhoneError::Format) => Err(Refused::from(&PHONE_FORMAT)),
+        Err(phone::PhoneError::Empty) => Err(ApiError::from(&PHONE_EMPTY)),
+        Err(phone::PhoneError::Format) => Err(ApiError::from(&PHONE_FORMAT)),
     }
 }
 
@@ -199,22 +199,22 @@ impl MessageType {
     /// Its name, as the service says it.
     pub(super) fn text(self) -> &'static str {
         match self {
-            Self::Domestic => words::DOMESTIC.reported(),
-            Self::International => words::INTERNATIONAL.reported(),
-            Self::Voice => words::VOICE.reported(),
+            Self::Domestic => display_texts::DOMESTIC.text(),
+            Self::International => display_texts::INTERNATIONAL.text(),
+            Self::Voice => display_texts::VOICE.text(),
             Self::Unsent => "",
         }
     }
 }
 
 /// `msgType` of a template: for China, which it is when nothing is said, or for abroad.
-pub(super) fn template_type(params: &Params<'_>) -> Result<Option<MessageType>, Refused> {
+pub(super) fn template_type(params: &Params<'_>) -> Result<Option<MessageType>, ApiError> {
     let Some(written) = params.get("msgType") else {
         return Ok(None);
     };
     match MessageType::read(written) {
         Some(kind @ (MessageType::Domestic | MessageType::International)) => Ok(Some(kind)),
-        _ => Err(Refused::from(&MSG_TYPE)),
+        _ => Err(ApiError::from(&MSG_TYPE)),
     }
 }
 
@@ -229,8 +229,8 @@ pub struct Span {
 
 impl Span {
     /// `days` (1 is today), or `startDate` and `endDate`; `None` when nothing of it is given.
-    pub(super) fn read(params: &Params<'_>, now: UnixMs, days_max: i32) -> Result<Option<Self>, Refused> {
-        let malformed = || Refused::with_limit(&DAYS, days_max);
+    pub(super) fn read(params: &Params<'_>, now: UnixMs, days_max: i32) -> Result<Option<Self>, ApiError> {
+        let malformed = || ApiError::with_limit(&DAYS, days_max);
         let (first, last) = match (params.get("days"), params.get("startDate"), params.get("endDate")) {
             (Some(days), _, _) => {
                 let days = days.parse().ok().filter(|days| (1..=days_max).contains(days));

@@ -2,7 +2,7 @@
 
 use super::answer;
 use super::auth::{self, Caller};
-use super::codes::{HEADER_KEY, METHOD, NO_SUCH_INTERFACE, OK, RATE_LIMITED, REPEAT, Refused, SERVER_ERROR};
+use super::codes::{ApiError, HEADER_KEY, METHOD, NO_SUCH_INTERFACE, OK, RATE_LIMITED, REPEAT, SERVER_ERROR};
 use super::entry::{admit, check_method, receive};
 use super::manage::{Call, Interface};
 use super::params::{Form, Params};
@@ -26,7 +26,7 @@ const SCOPE_FIELD: &str = "sendcloud";
 const SCOPE_HEADER: &str = "sendcloud-header";
 
 /// How an interface reads its parameters.
-pub(super) type Reader = for<'a, 'b> fn(&'a Params<'b>, &Limits) -> Result<SendRequest<'a>, Refused>;
+pub(super) type Reader = for<'a, 'b> fn(&'a Params<'b>, &Limits) -> Result<SendRequest<'a>, ApiError>;
 
 /// Any of the interfaces that send.
 pub(super) async fn send(api: Arc<Api>, read: Reader, request: Request) -> Response {
@@ -37,7 +37,7 @@ pub(super) async fn send(api: Arc<Api>, read: Reader, request: Request) -> Respo
     respond(done.await)
 }
 
-async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result<Recorded, Refused> {
+async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result<Recorded, ApiError> {
     let admitted = admit(api, parts, form).await?;
     let (params, caller) = (&admitted.params, admitted.caller());
     let request = read(params, &api.limits)?;
@@ -63,7 +63,7 @@ async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result
             let body = answer::sent(&submission, &outcome, api.engine.public_ids());
             Ok(answered(body))
         }
-        Ok((_, AcceptResponse::Replayed { .. })) if has_own_id => Err(Refused::from(&REPEAT)),
+        Ok((_, AcceptResponse::Replayed { .. })) if has_own_id => Err(ApiError::from(&REPEAT)),
         Ok((_, AcceptResponse::Replayed { answer, .. })) => {
             let first = Recorded::decode(answer).ok_or(&SERVER_ERROR)?;
             Ok(first)
@@ -73,7 +73,7 @@ async fn try_send(api: &Api, read: Reader, parts: &Parts, form: &Form) -> Result
             if *code == SERVER_ERROR {
                 tracing::warn!(dialect = "sendcloud", %error, "request failed");
             }
-            Err(Refused::from(code))
+            Err(ApiError::from(code))
         }
     }
 }
@@ -124,7 +124,7 @@ pub(super) async fn status_query(api: Arc<Api>, request: Request) -> Response {
     respond(done.await)
 }
 
-async fn try_status_query(api: &Api, parts: &Parts, form: &Form) -> Result<Recorded, Refused> {
+async fn try_status_query(api: &Api, parts: &Parts, form: &Form) -> Result<Recorded, ApiError> {
     let admitted = admit(api, parts, form).await?;
     let (params, catalog, caller) = (&admitted.params, &admitted.catalog, admitted.caller());
     let taken = api.access.take_status_query(
@@ -160,7 +160,7 @@ async fn try_manage(
     interface: Interface,
     parts: &Parts,
     form: &Form,
-) -> Result<Recorded, Refused> {
+) -> Result<Recorded, ApiError> {
     let admitted = admit(api, parts, form).await?;
     let call = Call {
         api,
@@ -175,7 +175,7 @@ async fn try_manage(
 
 /// Everything under `/smsapi/` that is no interface of ours.
 pub(super) async fn unknown() -> Response {
-    respond(Err(Refused::from(&NO_SUCH_INTERFACE)))
+    respond(Err(ApiError::from(&NO_SUCH_INTERFACE)))
 }
 
 fn answered(body: Vec<u8>) -> Recorded {
@@ -186,7 +186,7 @@ fn answered(body: Vec<u8>) -> Recorded {
 }
 
 /// Business errors go with 200; only what never reaches an interface has a status of its own.
-fn respond(done: Result<Recorded, Refused>) -> Response {
+fn respond(done: Result<Recorded, ApiError>) -> Response {
     const ALLOWED: HeaderValue = HeaderValue::from_static("POST, GET");
     let refused = match done {
         Ok(answer) => return answer::response(answer.status, answer.body),

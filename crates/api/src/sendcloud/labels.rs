@@ -1,6 +1,6 @@
 //! Labels: `/smsapi/label/*` (docs/dialects/sendcloud.md).
 
-use super::codes::{DELETED, FOUND, FULL, LABEL_UNKNOWN, NAME_TAKEN, Refused, SAVED, UPDATED};
+use super::codes::{ApiError, DELETED, FOUND, FULL, LABEL_UNKNOWN, NAME_TAKEN, SAVED, UPDATED};
 use super::fields::{self, Paging};
 use super::local;
 use super::manage::{Call, Listed, done, done_only, store_failed};
@@ -23,7 +23,7 @@ impl<'a> LabelFields<'a> {
     ///
     /// # Errors
     /// 417, 441.
-    pub fn read(params: &'a Params<'_>) -> Result<Self, Refused> {
+    pub fn read(params: &'a Params<'_>) -> Result<Self, ApiError> {
         Ok(Self {
             name: fields::text(params, "labelName", NAME_CHARS_MAX)?,
             paging: Paging::read(params)?,
@@ -32,13 +32,13 @@ impl<'a> LabelFields<'a> {
 }
 
 /// `label/get`: one of them.
-pub(super) async fn get(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn get(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let label = label(call).await?;
     Ok(done(&FOUND, One::of(&label), 1))
 }
 
 /// `label/list`: the labels whose name contains the text of the query.
-pub(super) async fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn list(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let requested = LabelFields::read(call.params)?;
     let filter = RecordFilter {
         name_contains: requested.name.map(Box::from),
@@ -60,7 +60,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// `label/save`: a new one.
-pub(super) async fn save(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn save(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let record = Record {
         id: 0,
         account: call.account(),
@@ -79,7 +79,7 @@ pub(super) async fn save(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// `label/update`: another name.
-pub(super) async fn update(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn update(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let name = name(call)?;
     let known = label(call).await?;
     let record = Record {
@@ -95,7 +95,7 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// `label/delete`. What was sent with it stays counted under its number.
-pub(super) async fn delete(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn delete(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let id = label_id(call)?;
     let removed = call
         .engine()
@@ -105,22 +105,22 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     if removed {
         Ok(done_only(&DELETED))
     } else {
-        Err(Refused::from(&LABEL_UNKNOWN))
+        Err(ApiError::from(&LABEL_UNKNOWN))
     }
 }
 
-fn name<'a>(call: &'a Call<'_>) -> Result<&'a str, Refused> {
+fn name<'a>(call: &'a Call<'_>) -> Result<&'a str, ApiError> {
     fields::required_name(call.params, "labelName", NAME_CHARS_MAX)
 }
 
 /// `labelId`; `id`, which some of the page's examples say, does as well.
-fn label_id(call: &Call<'_>) -> Result<i64, Refused> {
+fn label_id(call: &Call<'_>) -> Result<i64, ApiError> {
     let written = call.params.get("labelId").or_else(|| call.params.get("id"));
     let written = written.map_or_else(|| fields::required(call.params, "labelId"), Ok)?;
     Ok(written.parse().map_err(|_| &LABEL_UNKNOWN)?)
 }
 
-async fn label(call: &Call<'_>) -> Result<Record, Refused> {
+async fn label(call: &Call<'_>) -> Result<Record, ApiError> {
     let id = label_id(call)?;
     let found = call
         .engine()
@@ -130,8 +130,8 @@ async fn label(call: &Call<'_>) -> Result<Record, Refused> {
     Ok(found.ok_or(&LABEL_UNKNOWN)?)
 }
 
-fn refused_by_records(refusal: RecordRefusal) -> Refused {
-    Refused::from(match refusal {
+fn refused_by_records(refusal: RecordRefusal) -> ApiError {
+    ApiError::from(match refusal {
         RecordRefusal::NameTaken => &NAME_TAKEN,
         RecordRefusal::Full | RecordRefusal::NoRoom => &FULL,
         _ => &LABEL_UNKNOWN,

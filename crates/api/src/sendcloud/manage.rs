@@ -4,8 +4,8 @@
 use super::answer;
 use super::auth::Caller;
 use super::codes::{
-    ALREADY_SUBMITTED, Code, FULL, IN_REVIEW, IN_USE, LIST_UNKNOWN, MEMBER_UNKNOWN, NAME_TAKEN,
-    NO_PERMISSION, Refused, SERVER_ERROR, SIGNATURE_UNKNOWN, TEMPLATE_UNKNOWN,
+    ALREADY_SUBMITTED, ApiError, Code, FULL, IN_REVIEW, IN_USE, LIST_UNKNOWN, MEMBER_UNKNOWN, NAME_TAKEN,
+    NO_PERMISSION, SERVER_ERROR, SIGNATURE_UNKNOWN, TEMPLATE_UNKNOWN,
 };
 use super::params::Params;
 use super::{contacts, labels, members, signatures, statistics, tasks, templates};
@@ -88,7 +88,7 @@ impl Interface {
     ];
 
     /// Handles a request; the body of the response.
-    pub(super) async fn answer(self, call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+    pub(super) async fn answer(self, call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
         match self {
             Self::TemplateGet => templates::get(call),
             Self::TemplateList => templates::list(call),
@@ -177,28 +177,28 @@ impl<T: Serialize> Serialize for Listed<T> {
 }
 
 /// The refusal for what managing came to.
-pub(super) fn refused(error: &ManageError) -> Refused {
+pub(super) fn refused(error: &ManageError) -> ApiError {
     match error {
-        ManageError::Unknown("signature") => Refused::from(&SIGNATURE_UNKNOWN),
-        ManageError::Unknown(_) => Refused::from(&TEMPLATE_UNKNOWN),
-        ManageError::NameTaken(_) => Refused::from(&NAME_TAKEN),
-        ManageError::InReview(_) | ManageError::NotInReview(_) => Refused::from(&IN_REVIEW),
-        ManageError::Submitted(_) => Refused::from(&ALREADY_SUBMITTED),
-        ManageError::InUse(_) => Refused::from(&IN_USE),
-        ManageError::TooMany(_) => Refused::from(&FULL),
+        ManageError::Unknown("signature") => ApiError::from(&SIGNATURE_UNKNOWN),
+        ManageError::Unknown(_) => ApiError::from(&TEMPLATE_UNKNOWN),
+        ManageError::NameTaken(_) => ApiError::from(&NAME_TAKEN),
+        ManageError::InReview(_) | ManageError::NotInReview(_) => ApiError::from(&IN_REVIEW),
+        ManageError::Submitted(_) => ApiError::from(&ALREADY_SUBMITTED),
+        ManageError::InUse(_) => ApiError::from(&IN_USE),
+        ManageError::TooMany(_) => ApiError::from(&FULL),
         ManageError::Store(error) => store_failed(error),
         // Does not occur on this wire.
-        ManageError::NotRejected(_) => Refused::from(&NO_PERMISSION),
+        ManageError::NotRejected(_) => ApiError::from(&NO_PERMISSION),
         other => {
             tracing::warn!(dialect = "sendcloud", error = %other, "request failed");
-            Refused::from(&SERVER_ERROR)
+            ApiError::from(&SERVER_ERROR)
         }
     }
 }
 
 /// The refusal for what the lists say.
-pub(super) fn refused_by_lists(refusal: ContactRefusal) -> Refused {
-    Refused::from(match refusal {
+pub(super) fn refused_by_lists(refusal: ContactRefusal) -> ApiError {
+    ApiError::from(match refusal {
         ContactRefusal::NoList => &LIST_UNKNOWN,
         ContactRefusal::NameTaken => &NAME_TAKEN,
         ContactRefusal::NoMember => &MEMBER_UNKNOWN,
@@ -209,9 +209,9 @@ pub(super) fn refused_by_lists(refusal: ContactRefusal) -> Refused {
 }
 
 /// The refusal for a store that failed.
-pub(super) fn store_failed(error: &StoreError) -> Refused {
+pub(super) fn store_failed(error: &StoreError) -> ApiError {
     tracing::warn!(dialect = "sendcloud", %error, "request failed");
-    Refused::from(&SERVER_ERROR)
+    ApiError::from(&SERVER_ERROR)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Members of contact lists: `/smsapi/smsContactListMember/*` (docs/dialects/sendcloud.md).
 
 use super::codes::{
-    DELETED, FOUND, PARAMETER_LENGTH, PHONE_EMPTY, Refused, SAVED, TOO_MANY_PHONES, VALUE_HAS_LINK,
+    ApiError, DELETED, FOUND, PARAMETER_LENGTH, PHONE_EMPTY, SAVED, TOO_MANY_PHONES, VALUE_HAS_LINK,
     VALUE_TOO_LONG, VARS_FORMAT,
 };
 use super::contacts::of_call;
@@ -38,7 +38,7 @@ impl<'a> MemberFields<'a> {
     ///
     /// # Errors
     /// 411, 412, 417, 441, 483.
-    pub fn read_one(params: &'a Params<'_>) -> Result<Self, Refused> {
+    pub fn read_one(params: &'a Params<'_>) -> Result<Self, ApiError> {
         let phone = params.get("phone").ok_or(&PHONE_EMPTY)?;
         Self::read(params, vec![fields::phone(phone)?])
     }
@@ -47,7 +47,7 @@ impl<'a> MemberFields<'a> {
     ///
     /// # Errors
     /// As [`Self::read_one`].
-    pub fn read_many(params: &'a Params<'_>) -> Result<Self, Refused> {
+    pub fn read_many(params: &'a Params<'_>) -> Result<Self, ApiError> {
         let list = params.get("phones").or_else(|| params.get("phone"));
         let entries = list
             .ok_or(&PHONE_EMPTY)?
@@ -56,10 +56,10 @@ impl<'a> MemberFields<'a> {
             .filter(|entry| !entry.is_empty());
         let entries: Vec<&str> = entries.take(ENTRIES_MAX + 1).collect();
         if entries.is_empty() {
-            return Err(Refused::from(&PHONE_EMPTY));
+            return Err(ApiError::from(&PHONE_EMPTY));
         }
         if entries.len() > ENTRIES_MAX {
-            return Err(Refused::with_limit(&TOO_MANY_PHONES, ENTRIES_MAX));
+            return Err(ApiError::with_limit(&TOO_MANY_PHONES, ENTRIES_MAX));
         }
         let phones: Vec<_> = entries.into_iter().map(fields::phone).collect::<Result<_, _>>()?;
         let mut seen = HashSet::with_capacity(phones.len());
@@ -70,7 +70,7 @@ impl<'a> MemberFields<'a> {
         Self::read(params, once)
     }
 
-    fn read(params: &'a Params<'_>, phones: Vec<(Msisdn, &'a str)>) -> Result<Self, Refused> {
+    fn read(params: &'a Params<'_>, phones: Vec<(Msisdn, &'a str)>) -> Result<Self, ApiError> {
         Ok(Self {
             phones,
             user_name: fields::text(params, "userName", USER_NAME_CHARS_MAX)?,
@@ -90,7 +90,7 @@ impl<'a> MemberFields<'a> {
 }
 
 /// Reads `vars` into an object of texts: what cannot be sent later is refused now, where somebody sees it.
-fn read_vars(written: &str) -> Result<String, Refused> {
+fn read_vars(written: &str) -> Result<String, ApiError> {
     let values = vars::read_values(written).ok_or(&VARS_FORMAT)?;
     let named = match values {
         Values::Named(named) => named,
@@ -98,10 +98,10 @@ fn read_vars(written: &str) -> Result<String, Refused> {
     };
     for (_, value) in &named {
         if longer_than(value, VALUE_CHARS_MAX) {
-            return Err(Refused::from(&VALUE_TOO_LONG));
+            return Err(ApiError::from(&VALUE_TOO_LONG));
         }
         if contains_link(value) {
-            return Err(Refused::from(&VALUE_HAS_LINK));
+            return Err(ApiError::from(&VALUE_HAS_LINK));
         }
     }
     let object: serde_json::Map<_, _> = named
@@ -110,13 +110,13 @@ fn read_vars(written: &str) -> Result<String, Refused> {
         .collect();
     let object = serde_json::Value::Object(object).to_string();
     if longer_than(&object, VARS_CHARS_MAX) {
-        return Err(Refused::with_limit_of(&PARAMETER_LENGTH, "vars", VARS_CHARS_MAX));
+        return Err(ApiError::with_limit_of(&PARAMETER_LENGTH, "vars", VARS_CHARS_MAX));
     }
     Ok(object)
 }
 
 /// `list`: one number, names that contain something, or all.
-pub(super) async fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn list(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let paging = Paging::read(call.params)?;
     let msisdn = call
         .params
@@ -147,7 +147,7 @@ pub(super) async fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// `saveOrUpdate`: one member, new or known by its number.
-pub(super) async fn save(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn save(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let saved = put(call, &MemberFields::read_one(call.params)?).await?;
     let contact = saved.first().ok_or(&super::codes::SERVER_ERROR)?;
     let one = One {
@@ -157,7 +157,7 @@ pub(super) async fn save(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// `batchSaveOrUpdate`: many at once, all or none.
-pub(super) async fn batch_save(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn batch_save(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let saved = put(call, &MemberFields::read_many(call.params)?).await?;
     let many = Many {
         count: saved.len(),
@@ -167,7 +167,7 @@ pub(super) async fn batch_save(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// `delete`: one member.
-pub(super) async fn delete(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn delete(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let (msisdn, _) = fields::phone(call.params.get("phone").ok_or(&PHONE_EMPTY)?)?;
     let list = of_call(call).await?;
     call.engine()
@@ -178,7 +178,7 @@ pub(super) async fn delete(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
     Ok(done_only(&DELETED))
 }
 
-async fn put(call: &Call<'_>, given: &MemberFields<'_>) -> Result<Vec<Contact>, Refused> {
+async fn put(call: &Call<'_>, given: &MemberFields<'_>) -> Result<Vec<Contact>, ApiError> {
     let list = of_call(call).await?;
     call.engine()
         .put_contacts(call.account(), list.id, given.contacts())

@@ -10,7 +10,7 @@
 //! | `rules` | how strict the wire is; refusals to codes |
 //! | `answer` | the envelope |
 //! | `failures` | how messages fail after they were accepted |
-//! | `words` | the vendor's words that are no return codes |
+//! | `display_texts` | the vendor's texts other than those of return codes |
 //! | [`status`] | the status query |
 //! | `manage` | the interfaces that manage and count |
 //! | [`templates`], [`signatures`], [`labels`], [`contacts`], [`members`], [`tasks`], [`statistics`] | each family of them |
@@ -24,6 +24,7 @@ pub mod params;
 mod answer;
 pub mod auth;
 pub mod contacts;
+mod display_texts;
 mod entry;
 mod failures;
 pub mod fields;
@@ -42,7 +43,6 @@ pub mod tasks;
 pub mod templates;
 mod vars;
 pub mod wire;
-mod words;
 
 use crate::Api;
 use axum::Router;

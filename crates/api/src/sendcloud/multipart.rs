@@ -3,7 +3,7 @@
 //! The whole body is there before anything is decoded, so that it counts as other bodies do, and an `smsUser` that nobody
 //! has is found first.
 
-use super::codes::{BODY_UNREADABLE, FILE_PART, NOT_MULTIPART, PARAMETERS, Refused, SERVER_ERROR};
+use super::codes::{ApiError, BODY_UNREADABLE, FILE_PART, NOT_MULTIPART, PARAMETERS, SERVER_ERROR};
 use super::params::PARAMS_MAX;
 use crate::peek::{self, VALUE_BYTES_MAX};
 use axum::body::Body;
@@ -21,8 +21,8 @@ const HEAD_BYTES_MAX: usize = 1024;
 ///
 /// # Errors
 /// When it names none.
-pub(super) fn boundary(content_type: &str) -> Result<String, Refused> {
-    multer::parse_boundary(content_type).map_err(|_| Refused::from(&NOT_MULTIPART))
+pub(super) fn boundary(content_type: &str) -> Result<String, ApiError> {
+    multer::parse_boundary(content_type).map_err(|_| ApiError::from(&NOT_MULTIPART))
 }
 
 /// All fields of a body, decoded by the charset each of them names, else as UTF-8.
@@ -33,17 +33,17 @@ pub(super) fn fields(
     boundary: &str,
     body: &Bytes,
     bytes_max: usize,
-) -> Result<Vec<(String, String)>, Refused> {
+) -> Result<Vec<(String, String)>, ApiError> {
     let whole = Body::from(body.clone()).into_data_stream();
     let read = pin!(read(Multipart::new(whole, boundary), bytes_max));
     // All of it is there: nothing is waited for.
     match read.poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(fields) => fields,
-        Poll::Pending => Err(Refused::from(&SERVER_ERROR)),
+        Poll::Pending => Err(ApiError::from(&SERVER_ERROR)),
     }
 }
 
-async fn read(mut parts: Multipart<'_>, bytes_max: usize) -> Result<Vec<(String, String)>, Refused> {
+async fn read(mut parts: Multipart<'_>, bytes_max: usize) -> Result<Vec<(String, String)>, ApiError> {
     let mut fields = Vec::new();
     while let Some(part) = parts
         .next_field()
@@ -51,10 +51,10 @@ async fn read(mut parts: Multipart<'_>, bytes_max: usize) -> Result<Vec<(String,
         .map_err(|error| refused(&error, bytes_max))?
     {
         if is_file(&part) {
-            return Err(Refused::from(&FILE_PART));
+            return Err(ApiError::from(&FILE_PART));
         }
         if fields.len() == PARAMS_MAX {
-            return Err(Refused::from(&PARAMETERS));
+            return Err(ApiError::from(&PARAMETERS));
         }
         let name = part.name().ok_or(&NOT_MULTIPART)?.to_owned();
         let value = part.text().await.map_err(|error| refused(&error, bytes_max))?;
@@ -87,12 +87,12 @@ fn is_file(part: &Field<'_>) -> bool {
     })
 }
 
-fn refused(error: &Error, bytes_max: usize) -> Refused {
+fn refused(error: &Error, bytes_max: usize) -> ApiError {
     match error {
         Error::IncompleteStream | Error::IncompleteHeaders | Error::IncompleteFieldData { .. } => {
-            Refused::with_limit(&BODY_UNREADABLE, bytes_max)
+            ApiError::with_limit(&BODY_UNREADABLE, bytes_max)
         }
-        _ => Refused::from(&NOT_MULTIPART),
+        _ => ApiError::from(&NOT_MULTIPART),
     }
 }
 

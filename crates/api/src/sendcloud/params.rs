@@ -1,6 +1,6 @@
 //! The parameters of a request: those of the query string and those of the form, as one list by name.
 
-use super::codes::{NOT_A_FORM, PARAMETERS, Refused};
+use super::codes::{ApiError, NOT_A_FORM, PARAMETERS};
 use super::multipart;
 use crate::peek;
 use bytes::Bytes;
@@ -23,7 +23,7 @@ impl<'a> Params<'a> {
     ///
     /// # Errors
     /// When a name comes twice with different values (which of them is signed?), or there are too many.
-    pub fn read(query: Option<&'a str>, form: &'a [u8]) -> Result<Self, Refused> {
+    pub fn read(query: Option<&'a str>, form: &'a [u8]) -> Result<Self, ApiError> {
         Self::of(query, form_urlencoded::parse(form))
     }
 
@@ -31,7 +31,7 @@ impl<'a> Params<'a> {
     ///
     /// # Errors
     /// As [`read`](Self::read), and for parts that are malformed, end early, or hold a file.
-    pub fn read_form(query: Option<&'a str>, form: &'a Form) -> Result<Self, Refused> {
+    pub fn read_form(query: Option<&'a str>, form: &'a Form) -> Result<Self, ApiError> {
         match form {
             Form::Urlencoded(body) => Self::read(query, body),
             Form::Multipart {
@@ -51,12 +51,12 @@ impl<'a> Params<'a> {
     fn of(
         query: Option<&'a str>,
         form: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>,
-    ) -> Result<Self, Refused> {
+    ) -> Result<Self, ApiError> {
         let query = query.unwrap_or_default();
         let pairs = form_urlencoded::parse(query.as_bytes()).chain(form);
         let mut by_name: Vec<_> = pairs.take(PARAMS_MAX + 1).collect();
         if by_name.len() > PARAMS_MAX {
-            return Err(Refused::from(&PARAMETERS));
+            return Err(ApiError::from(&PARAMETERS));
         }
         by_name.sort();
         by_name.dedup();
@@ -64,7 +64,7 @@ impl<'a> Params<'a> {
             .windows(2)
             .any(|pair| matches!(pair, [one, other] if one.0 == other.0))
         {
-            return Err(Refused::from(&PARAMETERS));
+            return Err(ApiError::from(&PARAMETERS));
         }
         Ok(Self { by_name })
     }
@@ -140,7 +140,7 @@ pub enum Encoding {
 ///
 /// # Errors
 /// For JSON and everything else that is no form.
-pub fn encoding(content_type: Option<&str>) -> Result<Encoding, Refused> {
+pub fn encoding(content_type: Option<&str>) -> Result<Encoding, ApiError> {
     let essence = content_type.map(|value| value.split(';').next().unwrap_or_default().trim());
     match essence {
         None | Some("") => Ok(Encoding::Urlencoded),
@@ -148,7 +148,7 @@ pub fn encoding(content_type: Option<&str>) -> Result<Encoding, Refused> {
             Ok(Encoding::Urlencoded)
         }
         Some(form) if form.eq_ignore_ascii_case("multipart/form-data") => Ok(Encoding::Multipart),
-        Some(_) => Err(Refused::from(&NOT_A_FORM)),
+        Some(_) => Err(ApiError::from(&NOT_A_FORM)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Text signatures: `/smsapi/sign/*` (docs/dialects/sendcloud.md).
 
 use super::codes::{
-    PARAMETER_FORMAT, Refused, SIGNATURE_FOUND, SIGNATURE_SAVED, SIGNATURE_UNKNOWN, SIGNATURE_UPDATED,
+    ApiError, PARAMETER_FORMAT, SIGNATURE_FOUND, SIGNATURE_SAVED, SIGNATURE_UNKNOWN, SIGNATURE_UPDATED,
 };
 use super::fields::{self, MessageType};
 use super::local;
@@ -34,10 +34,10 @@ impl<'a> SignatureFields<'a> {
     ///
     /// # Errors
     /// 441, 417.
-    pub fn read(params: &'a Params<'_>) -> Result<Self, Refused> {
+    pub fn read(params: &'a Params<'_>) -> Result<Self, ApiError> {
         let kind = fields::required_number(params, "signType")?;
         if kind > 1 {
-            return Err(Refused::with_name(&PARAMETER_FORMAT, "signType"));
+            return Err(ApiError::with_name(&PARAMETER_FORMAT, "signType"));
         }
         let name = fields::required(params, "signName")?;
         let text = bare(name);
@@ -46,11 +46,11 @@ impl<'a> SignatureFields<'a> {
             && !text.contains(is_invisible)
             && is_plain(text);
         if !good {
-            return Err(Refused::with_name(&PARAMETER_FORMAT, "signName"));
+            return Err(ApiError::with_name(&PARAMETER_FORMAT, "signName"));
         }
         if fields::longer_than(text, NAME_CHARS_MAX) {
             let too_long = &super::codes::PARAMETER_LENGTH;
-            return Err(Refused::with_limit_of(too_long, "signName", NAME_CHARS_MAX));
+            return Err(ApiError::with_limit_of(too_long, "signName", NAME_CHARS_MAX));
         }
         Ok(Self { kind, text })
     }
@@ -66,7 +66,7 @@ fn bare(name: &str) -> &str {
 }
 
 /// `sign/get`: one of them.
-pub(super) fn get(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) fn get(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let signature = signature(call)?;
     Ok(done(&SIGNATURE_FOUND, One::of(signature), 1))
 }
@@ -83,7 +83,7 @@ pub(super) fn list(call: &Call<'_>) -> Vec<u8> {
 }
 
 /// `sign/save`: goes into review at once.
-pub(super) async fn save(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn save(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let given = SignatureFields::read(call.params)?;
     let new = NewSignature {
         text: given.text.into(),
@@ -96,7 +96,7 @@ pub(super) async fn save(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// `sign/updatesms`, also `sign/update`: another text goes into review again.
-pub(super) async fn update(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn update(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let known = signature(call)?;
     let given = SignatureFields::read(call.params)?;
     let edit = SignatureEdit {
@@ -114,7 +114,7 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// The signature that `id` names.
-fn signature<'a>(call: &'a Call<'_>) -> Result<&'a Signature, Refused> {
+fn signature<'a>(call: &'a Call<'_>) -> Result<&'a Signature, ApiError> {
     let id = fields::required(call.params, "id")?
         .parse()
         .map_err(|_| &SIGNATURE_UNKNOWN)?;

@@ -1,11 +1,11 @@
 //! Statistics: `/smsapi/data/sendDay`, `processFailed`, `sendFailed` (docs/dialects/sendcloud.md).
 
-use super::codes::{DAYS, OK, QUERY_FORMAT, Refused, TOO_MUCH_TO_COUNT};
+use super::codes::{ApiError, DAYS, OK, QUERY_FORMAT, TOO_MUCH_TO_COUNT};
+use super::display_texts;
 use super::failures::FAILURES;
 use super::fields::{self, MessageType, Span};
 use super::manage::{Call, done, store_failed};
 use super::params::Params;
-use super::words;
 use crate::days;
 use crate::delivery_result::DeliveryResult;
 use engine::sms::class::Kind;
@@ -40,27 +40,27 @@ impl StatisticsQuery {
     ///
     /// # Errors
     /// 451, 441.
-    pub fn read(params: &Params<'_>, now: UnixMs) -> Result<Self, Refused> {
+    pub fn read(params: &Params<'_>, now: UnixMs) -> Result<Self, ApiError> {
         let span = Span::read(params, now, DAYS_MAX)?;
         let read_type = |written| MessageType::read(written).ok_or(&QUERY_FORMAT);
         Ok(Self {
-            span: span.ok_or_else(|| Refused::with_limit(&DAYS, DAYS_MAX))?,
+            span: span.ok_or_else(|| ApiError::with_limit(&DAYS, DAYS_MAX))?,
             message_type: params.get("msgTypeStr").map(read_type).transpose()?,
             templates: fields::numbers(params, "templateIdsStr")?,
             labels: fields::numbers(params, "labelIdsStr")?,
             aggregate: match params.get("aggregate") {
                 None | Some("0") => false,
                 Some("1") => true,
-                Some(_) => return Err(Refused::from(&QUERY_FORMAT)),
+                Some(_) => return Err(ApiError::from(&QUERY_FORMAT)),
             },
         })
     }
 
-    fn filter(&self) -> Result<StatisticsFilter, Refused> {
+    fn filter(&self) -> Result<StatisticsFilter, ApiError> {
         let span = self
             .span
             .times()
-            .ok_or_else(|| Refused::with_limit(&DAYS, DAYS_MAX))?;
+            .ok_or_else(|| ApiError::with_limit(&DAYS, DAYS_MAX))?;
         Ok(StatisticsFilter {
             from: span.start,
             until: span.end,
@@ -156,21 +156,21 @@ enum View {
 }
 
 /// `sendDay`: how messages ended.
-pub(super) async fn send_day(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn send_day(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     answer(call, View::SendDay).await
 }
 
 /// `processFailed`: why messages failed before they left.
-pub(super) async fn process_failed(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn process_failed(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     answer(call, View::ProcessFailed).await
 }
 
 /// `sendFailed`: why carriers failed.
-pub(super) async fn send_failed(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn send_failed(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     answer(call, View::SendFailed).await
 }
 
-async fn answer(call: &Call<'_>, view: View) -> Result<Vec<u8>, Refused> {
+async fn answer(call: &Call<'_>, view: View) -> Result<Vec<u8>, ApiError> {
     let query = StatisticsQuery::read(call.params, call.now)?;
     let counted = call
         .engine()
@@ -179,7 +179,7 @@ async fn answer(call: &Call<'_>, view: View) -> Result<Vec<u8>, Refused> {
         .map_err(|error| store_failed(&error))?;
     // So many rows may be cut off: half of the truth is none.
     if counted.len() >= call.engine().settings().account_limits.statistics_rows_max {
-        return Err(Refused::from(&TOO_MUCH_TO_COUNT));
+        return Err(ApiError::from(&TOO_MUCH_TO_COUNT));
     }
     let rows = rows(&query, &counted);
     let entries = rows.len();
@@ -222,7 +222,7 @@ fn total<'a>(view: View, span: Span, rows: impl Iterator<Item = &'a Counters>) -
             date: format!(
                 "{}{}{}",
                 written(span.first),
-                words::TO.reported(),
+                display_texts::TO.text(),
                 written(span.last)
             ),
             template: "None".to_owned(),

@@ -2,10 +2,10 @@
 
 use super::answer::{self, LANGUAGE};
 use super::auth::Caller;
-use super::codes::{DAYS, OK, PHONE_FORMAT, QUERY_FORMAT, Refused, TOO_MANY_REQUESTED};
+use super::codes::{ApiError, DAYS, OK, PHONE_FORMAT, QUERY_FORMAT, TOO_MANY_REQUESTED};
 use super::fields::{MessageType, Span};
 use super::params::Params;
-use super::{failures, local, words};
+use super::{display_texts, failures, local};
 use crate::delivery_result::DeliveryResult;
 use crate::lists;
 use crate::lookup::{self, Found, LIMIT_MAX, Lookup};
@@ -52,7 +52,7 @@ impl StatusQuery {
     ///
     /// # Errors
     /// 451, 412, 441: the service's codes for these are not known, and chosen.
-    pub fn read(params: &Params<'_>, now: UnixMs) -> Result<Self, Refused> {
+    pub fn read(params: &Params<'_>, now: UnixMs) -> Result<Self, ApiError> {
         let number = |name: &str| {
             params
                 .get(name)
@@ -63,7 +63,7 @@ impl StatusQuery {
         let sms_ids: Vec<Box<str>> = sms_ids.into_iter().map(Box::from).collect();
         let read_phone = |phone| phone::parse(phone, PHONES).map_err(|_| &PHONE_FORMAT);
         let read_label = |label: &str| label.parse().map_err(|_| &QUERY_FORMAT);
-        let malformed = || Refused::with_limit(&DAYS, DAYS_MAX);
+        let malformed = || ApiError::with_limit(&DAYS, DAYS_MAX);
         let span = Span::read(params, now, DAYS_MAX)?
             .map(|span| span.times().ok_or_else(malformed))
             .transpose()?;
@@ -155,9 +155,9 @@ impl StatusQuery {
 }
 
 /// No more than a query may have.
-fn within(entries: Vec<&str>) -> Result<Vec<&str>, Refused> {
+fn within(entries: Vec<&str>) -> Result<Vec<&str>, ApiError> {
     if entries.len() > REQUESTED_MAX {
-        Err(Refused::with_limit(&TOO_MANY_REQUESTED, REQUESTED_MAX))
+        Err(ApiError::with_limit(&TOO_MANY_REQUESTED, REQUESTED_MAX))
     } else {
         Ok(entries)
     }
@@ -251,7 +251,7 @@ impl<'a> Rows<'a> {
 fn send_log(delivery_result: DeliveryResult, message: &MessageView) -> String {
     match delivery_result {
         DeliveryResult::Requested | DeliveryResult::Sent => String::new(),
-        DeliveryResult::Delivered => words::SENT_WELL.reported().to_owned(),
+        DeliveryResult::Delivered => display_texts::SENT_WELL.text().to_owned(),
         DeliveryResult::ProcessFailed(code) => failures::worker_log(code),
         DeliveryResult::SendFailed(code) => {
             let log = failures::carrier_log(code, message.state, LANGUAGE);
@@ -270,7 +270,7 @@ mod tests {
     /// 2026-11-22 00:30 in China.
     const NOW: UnixMs = 1_795_278_600_000;
 
-    fn read(query: &str) -> Result<StatusQuery, Refused> {
+    fn read(query: &str) -> Result<StatusQuery, ApiError> {
         StatusQuery::read(&Params::read(Some(query), b"").unwrap(), NOW)
     }
 

@@ -2,16 +2,16 @@
 //! (docs/dialects/sendcloud.md). The only interface that sends later.
 
 use super::codes::{
-    EXECUTE_TIME_FORMAT, EXECUTE_TIME_PAST, FOUND, FULL, HEADER_KEY, LIST_UNKNOWN, PARAMETER_EMPTY, Refused,
+    ApiError, EXECUTE_TIME_FORMAT, EXECUTE_TIME_PAST, FOUND, FULL, HEADER_KEY, LIST_UNKNOWN, PARAMETER_EMPTY,
     SERVER_ERROR, TASK_SAVED, TASK_UNKNOWN, TEMPLATE_EMPTY, TEMPLATE_UNKNOWN, TOO_MANY_ENTRIES,
 };
 use super::contacts::{list_name, named};
+use super::display_texts;
 use super::fields::{self, ENTRIES_MAX, LIST_GRAMMAR};
 use super::local;
 use super::manage::{Call, done, store_failed};
 use super::params::Params;
 use super::rules::{code_of, code_of_error, rules};
-use super::words;
 use crate::idempotency;
 use engine::accept::{SignatureRef, TemplateRef};
 use engine::sms::class::Kind;
@@ -42,7 +42,7 @@ impl<'a> TaskFields<'a> {
     ///
     /// # Errors
     /// 441, 417, 433, 431, 451, 452.
-    pub fn read(params: &'a Params<'_>, now: UnixMs) -> Result<Self, Refused> {
+    pub fn read(params: &'a Params<'_>, now: UnixMs) -> Result<Self, ApiError> {
         let template = params.get("templateId").ok_or(&TEMPLATE_EMPTY)?;
         let template = template
             .parse()
@@ -65,7 +65,7 @@ impl<'a> TaskFields<'a> {
 }
 
 /// Lists between semicolons.
-fn lists<'a>(params: &'a Params<'_>) -> Result<Vec<&'a str>, Refused> {
+fn lists<'a>(params: &'a Params<'_>) -> Result<Vec<&'a str>, ApiError> {
     let names = list_name(params).unwrap_or_default().split(';').map(str::trim);
     let mut lists: Vec<&str> = Vec::new();
     for name in names.filter(|name| !name.is_empty()) {
@@ -73,7 +73,7 @@ fn lists<'a>(params: &'a Params<'_>) -> Result<Vec<&'a str>, Refused> {
             continue;
         }
         if lists.len() == ENTRIES_MAX {
-            return Err(Refused::with_limit_of(
+            return Err(ApiError::with_limit_of(
                 &TOO_MANY_ENTRIES,
                 "contactListName",
                 ENTRIES_MAX,
@@ -82,16 +82,16 @@ fn lists<'a>(params: &'a Params<'_>) -> Result<Vec<&'a str>, Refused> {
         lists.push(name);
     }
     if lists.is_empty() {
-        return Err(Refused::with_name(&PARAMETER_EMPTY, "contactListName"));
+        return Err(ApiError::with_name(&PARAMETER_EMPTY, "contactListName"));
     }
     Ok(lists)
 }
 
 /// `executeTime` has no milliseconds: the present second is not past.
-fn due(written: &str, now: UnixMs) -> Result<UnixMs, Refused> {
+fn due(written: &str, now: UnixMs) -> Result<UnixMs, ApiError> {
     let at = local::read_moment(written).ok_or(&EXECUTE_TIME_FORMAT)?;
     if at < now - now.rem_euclid(1000) {
-        return Err(Refused::from(&EXECUTE_TIME_PAST));
+        return Err(ApiError::from(&EXECUTE_TIME_PAST));
     }
     Ok(at)
 }
@@ -105,10 +105,10 @@ struct Names {
 }
 
 impl Names {
-    fn write(&self) -> Result<Box<str>, Refused> {
+    fn write(&self) -> Result<Box<str>, ApiError> {
         match serde_json::to_string(self) {
             Ok(names) => Ok(names.into()),
-            Err(_) => Err(Refused::from(&SERVER_ERROR)),
+            Err(_) => Err(ApiError::from(&SERVER_ERROR)),
         }
     }
 
@@ -123,7 +123,7 @@ impl Names {
 }
 
 /// `sendContactListTask`: to all members the lists have now.
-pub(super) async fn send(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn send(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let given = TaskFields::read(call.params, call.now)?;
     let mut lists = Vec::with_capacity(given.lists.len());
     for name in &given.lists {
@@ -173,7 +173,7 @@ pub(super) async fn send(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// `queryContactListTask`: how far it is.
-pub(super) async fn query(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn query(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let id = fields::required(call.params, "taskId")?
         .parse()
         .map_err(|_| &TASK_UNKNOWN)?;
@@ -204,7 +204,7 @@ fn template_of(request: &TaskRequest) -> i64 {
     }
 }
 
-fn refused(error: &TaskError) -> Refused {
+fn refused(error: &TaskError) -> ApiError {
     let code = match error {
         TaskError::Account(error) => code_of_error(error),
         TaskError::Refused(refusal) => code_of(*refusal),
@@ -215,7 +215,7 @@ fn refused(error: &TaskError) -> Refused {
     if *code == SERVER_ERROR {
         tracing::warn!(dialect = "sendcloud", %error, "task not created");
     }
-    Refused::from(code)
+    ApiError::from(code)
 }
 
 #[derive(Serialize)]
@@ -252,10 +252,10 @@ impl<'a> Vo<'a> {
             template_id: template,
             member_count: task.members,
             status: match task.state {
-                TaskState::Waiting => words::TASK_WAITING.reported(),
-                TaskState::Running => words::TASK_RUNNING.reported(),
-                TaskState::Done => words::TASK_DONE.reported(),
-                TaskState::Failed | TaskState::Cancelled => words::TASK_FAILED.reported(),
+                TaskState::Waiting => display_texts::TASK_WAITING.text(),
+                TaskState::Running => display_texts::TASK_RUNNING.text(),
+                TaskState::Done => display_texts::TASK_DONE.text(),
+                TaskState::Failed | TaskState::Cancelled => display_texts::TASK_FAILED.text(),
             },
             create_time: local::moment(task.created_at),
             end_time: task.ended_at.map(local::moment).unwrap_or_default(),

@@ -2,14 +2,14 @@
 //! (docs/dialects/sendcloud.md).
 
 use super::codes::{
-    DELETED, INSERTED, OK, PARAMETER_FORMAT, PLACEHOLDER, Refused, SUBMITTED, TEMPLATE_EMPTY,
+    ApiError, DELETED, INSERTED, OK, PARAMETER_FORMAT, PLACEHOLDER, SUBMITTED, TEMPLATE_EMPTY,
     TEMPLATE_UNKNOWN, TEXT_SIGNATURE, UPDATED,
 };
+use super::display_texts;
 use super::fields::{self, MessageType, Paging};
 use super::local;
 use super::manage::{Call, done, done_only, refused};
 use super::params::Params;
-use super::words;
 use engine::AccountId;
 use engine::catalog::{Position, Review, Snapshot, TemplateEntry};
 use engine::manage::{NewTemplate, TemplateEdit, Then};
@@ -64,16 +64,16 @@ impl Verified {
     /// As the service says it.
     pub(super) fn text(self) -> &'static str {
         match self {
-            Self::Waiting => words::WAITING.reported(),
-            Self::Passed => words::PASSED.reported(),
-            Self::Refused => words::REFUSED.reported(),
-            Self::NotSubmitted => words::NOT_SUBMITTED.reported(),
+            Self::Waiting => display_texts::WAITING.text(),
+            Self::Passed => display_texts::PASSED.text(),
+            Self::Refused => display_texts::REFUSED.text(),
+            Self::NotSubmitted => display_texts::NOT_SUBMITTED.text(),
         }
     }
 }
 
 /// `templateIdStr` of one template.
-fn template_id(params: &Params<'_>) -> Result<i64, Refused> {
+fn template_id(params: &Params<'_>) -> Result<i64, ApiError> {
     let written = params.get("templateIdStr").ok_or(&TEMPLATE_EMPTY)?;
     Ok(written.parse().map_err(|_| &TEMPLATE_UNKNOWN)?)
 }
@@ -91,9 +91,9 @@ impl ListTemplates {
     ///
     /// # Errors
     /// 441.
-    pub fn read(params: &Params<'_>) -> Result<Self, Refused> {
+    pub fn read(params: &Params<'_>) -> Result<Self, ApiError> {
         let read = |written| {
-            Verified::read(written).ok_or_else(|| Refused::with_name(&PARAMETER_FORMAT, "isVerifyStr"))
+            Verified::read(written).ok_or_else(|| ApiError::with_name(&PARAMETER_FORMAT, "isVerifyStr"))
         };
         Ok(Self {
             ids: fields::numbers(params, "templateIdStr")?,
@@ -123,7 +123,7 @@ enum GivenSignature<'a> {
 
 impl GivenSignature<'_> {
     /// Its id, whatever its review: templates that name it wait for that.
-    fn find(self, catalog: &Snapshot, account: AccountId) -> Result<i64, Refused> {
+    fn find(self, catalog: &Snapshot, account: AccountId) -> Result<i64, ApiError> {
         let found = match self {
             Self::Id(id) => catalog.signature(account, id),
             Self::Name(name) => catalog.signature_by_text(account, name),
@@ -137,12 +137,12 @@ impl<'a> TemplateFields<'a> {
     ///
     /// # Errors
     /// 441, 417, 432, 601.
-    pub fn read(params: &'a Params<'_>) -> Result<Self, Refused> {
-        let malformed = |name| Refused::with_name(&PARAMETER_FORMAT, name);
+    pub fn read(params: &'a Params<'_>) -> Result<Self, ApiError> {
+        let malformed = |name| ApiError::with_name(&PARAMETER_FORMAT, name);
         let signature = match (params.get("signId"), params.get("signName")) {
             (Some(id), _) => GivenSignature::Id(id.parse().map_err(|_| &TEXT_SIGNATURE)?),
             (None, Some(name)) => GivenSignature::Name(name),
-            (None, None) => return Err(Refused::from(&TEXT_SIGNATURE)),
+            (None, None) => return Err(ApiError::from(&TEXT_SIGNATURE)),
         };
         let position = match params.get("signPositionStr") {
             None => None,
@@ -168,7 +168,7 @@ impl<'a> TemplateFields<'a> {
 }
 
 /// `get`: one template.
-pub(super) fn get(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) fn get(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let entry = call
         .catalog
         .template_by_number(call.account(), template_id(call.params)?)
@@ -183,7 +183,7 @@ pub(super) fn get(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// `list`: many of them.
-pub(super) fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) fn list(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let requested = ListTemplates::read(call.params)?;
     let wanted = |entry: &&std::sync::Arc<TemplateEntry>| {
         let template = &entry.template;
@@ -209,11 +209,11 @@ pub(super) fn list(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// `addsms`: a draft; it can be used once it was submitted and approved.
-pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let given = TemplateFields::read(call.params)?;
     let text = given
         .text
-        .ok_or_else(|| Refused::with_name(&super::codes::PARAMETER_EMPTY, "templateText"))?;
+        .ok_or_else(|| ApiError::with_name(&super::codes::PARAMETER_EMPTY, "templateText"))?;
     check_placeholders(text)?;
     let new = NewTemplate {
         name: given.name.into(),
@@ -238,13 +238,13 @@ pub(super) async fn add(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// What looks like a variable must be one: it would be sent as it stands.
-fn check_placeholders(text: &str) -> Result<(), Refused> {
+fn check_placeholders(text: &str) -> Result<(), ApiError> {
     let found = unread_placeholder(text);
-    found.map_or(Ok(()), |_| Err(Refused::from(&PLACEHOLDER)))
+    found.map_or(Ok(()), |_| Err(ApiError::from(&PLACEHOLDER)))
 }
 
 /// `submitsms`: for review.
-pub(super) async fn submit(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn submit(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let id = template_id(call.params)?;
     let submitted = call.engine().submit_template(call.account(), id).await;
     submitted.map_err(|error| refused(&error))?;
@@ -252,7 +252,7 @@ pub(super) async fn submit(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// `updatesms`. When another text would be sent then, the template is a draft again.
-pub(super) async fn update(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn update(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let id = template_id(call.params)?;
     let given = TemplateFields::read(call.params)?;
     let known = call
@@ -282,7 +282,7 @@ pub(super) async fn update(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
 }
 
 /// `deletesms`. What is queued with it still goes out.
-pub(super) async fn delete(call: &Call<'_>) -> Result<Vec<u8>, Refused> {
+pub(super) async fn delete(call: &Call<'_>) -> Result<Vec<u8>, ApiError> {
     let id = template_id(call.params)?;
     let removed = call.engine().remove_templates(call.account(), &[id]).await;
     removed.map_err(|error| refused(&error))?;
@@ -326,9 +326,9 @@ fn common(entry: &TemplateEntry) -> Common<'_> {
         template_name: &template.name,
         msg_type: message_type(&template.details).text(),
         sms_type: match template.class {
-            Class::Otp => words::CODE.reported(),
-            Class::Notice => words::NOTICE.reported(),
-            Class::Marketing => words::MARKETING.reported(),
+            Class::Otp => display_texts::CODE.text(),
+            Class::Notice => display_texts::NOTICE.text(),
+            Class::Marketing => display_texts::MARKETING.text(),
         },
         is_verify: Verified::of(template.review).text(),
         template_content: &entry.domestic,

@@ -1,6 +1,6 @@
 //! The JSON inside parameters: `vars`, `tos`, `code`, `tag`.
 
-use crate::json::{self, Arrays, Written};
+use crate::json::{self, Arrays, RawJson};
 use engine::accept::Values;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -59,7 +59,7 @@ fn tos(written: &str) -> Option<Vec<To>> {
     let elements: Vec<&RawValue> = serde_json::from_str(written).ok()?;
     let read = |element: &RawValue| {
         let to: ToParts<'_> = json::structure(element.get())?;
-        let phone = Written::read(to.phone)?.into_text()?;
+        let phone = RawJson::read(to.phone)?.into_text()?;
         Some(To {
             phone: Box::from(phone.trim()),
             values: values(to.vars)?,
@@ -78,7 +78,7 @@ pub(super) fn read_code(written: &str) -> Option<Box<str>> {
     }
     let sample = || {
         let sample: Sample<'_> = json::structure(written)?;
-        Written::read(sample.code)?
+        RawJson::read(sample.code)?
             .into_text()
             .map(|code| code.into_owned())
     };

@@ -2,7 +2,7 @@
 //! (docs/dialects/sendcloud.md). Pure; nothing here knows accounts or templates.
 
 use super::codes::{
-    CODE_FORMAT, MSG_TYPE, ONE_PHONE_ONLY, PHONE_DUPLICATE, PHONE_EMPTY, REQUEST_ID_LENGTH, Refused,
+    ApiError, CODE_FORMAT, MSG_TYPE, ONE_PHONE_ONLY, PHONE_DUPLICATE, PHONE_EMPTY, REQUEST_ID_LENGTH,
     TAG_FORMAT, TAG_LENGTH, TEMPLATE_EMPTY, TEMPLATE_UNKNOWN, TEXT_SIGNATURE, TOO_MANY_PHONES, TOO_MANY_TOS,
     TOS_EMPTY, TOS_FORMAT, VARS_FORMAT,
 };
@@ -42,12 +42,12 @@ pub struct SendRequest<'a> {
 ///
 /// # Errors
 /// 601, 433, 431, 411, 412, 413, 441, 416, 417.
-pub fn read_send<'a>(params: &'a Params<'_>, limits: &Limits) -> Result<SendRequest<'a>, Refused> {
+pub fn read_send<'a>(params: &'a Params<'_>, limits: &Limits) -> Result<SendRequest<'a>, ApiError> {
     let template = template(params)?;
     let grammar = grammar(params)?;
     let recipients = phones(params, limits.sendcloud_recipients_max)?;
     if has_duplicates(&recipients, grammar) {
-        return Err(Refused::from(&PHONE_DUPLICATE));
+        return Err(ApiError::from(&PHONE_DUPLICATE));
     }
     let values = params
         .get("vars")
@@ -67,16 +67,16 @@ pub fn read_send<'a>(params: &'a Params<'_>, limits: &Limits) -> Result<SendRequ
 ///
 /// # Errors
 /// 601, 433, 431, 481, 482, 413, 416, 417.
-pub fn read_sendx<'a>(params: &'a Params<'_>, limits: &Limits) -> Result<SendRequest<'a>, Refused> {
+pub fn read_sendx<'a>(params: &'a Params<'_>, limits: &Limits) -> Result<SendRequest<'a>, ApiError> {
     let template = template(params)?;
     let grammar = grammar(params)?;
     let tos = vars::read_tos(params.get("tos").ok_or(&TOS_EMPTY)?).ok_or(&TOS_FORMAT)?;
     if tos.is_empty() {
-        return Err(Refused::from(&TOS_EMPTY));
+        return Err(ApiError::from(&TOS_EMPTY));
     }
     let tos_max = limits.sendcloud_sendx_recipients_max;
     if tos.len() > tos_max {
-        return Err(Refused::with_limit(&TOO_MANY_TOS, tos_max));
+        return Err(ApiError::with_limit(&TOO_MANY_TOS, tos_max));
     }
     let recipient = |to: vars::To| Recipient {
         phone: to.phone,
@@ -85,7 +85,7 @@ pub fn read_sendx<'a>(params: &'a Params<'_>, limits: &Limits) -> Result<SendReq
     };
     let recipients: Vec<Recipient> = tos.into_iter().map(recipient).collect();
     if has_duplicates(&recipients, grammar) {
-        return Err(Refused::from(&PHONE_DUPLICATE));
+        return Err(ApiError::from(&PHONE_DUPLICATE));
     }
     let item = Item {
         template,
@@ -101,11 +101,11 @@ pub fn read_sendx<'a>(params: &'a Params<'_>, limits: &Limits) -> Result<SendReq
 ///
 /// # Errors
 /// 601, 411, 412, 441, 432, 416, 417.
-pub fn read_send_code<'a>(params: &'a Params<'_>, _: &Limits) -> Result<SendRequest<'a>, Refused> {
+pub fn read_send_code<'a>(params: &'a Params<'_>, _: &Limits) -> Result<SendRequest<'a>, ApiError> {
     let signature = match (params.get("signId"), params.get("signName")) {
         (Some(id), _) => SignatureRef::Id(id.parse().map_err(|_| &TEXT_SIGNATURE)?),
         (None, Some(name)) => SignatureRef::Text(Box::from(name)),
-        (None, None) => return Err(Refused::from(&TEXT_SIGNATURE)),
+        (None, None) => return Err(ApiError::from(&TEXT_SIGNATURE)),
     };
     read_code(params, BuiltIn::Code, signature, Kind::Text)
 }
@@ -114,7 +114,7 @@ pub fn read_send_code<'a>(params: &'a Params<'_>, _: &Limits) -> Result<SendRequ
 ///
 /// # Errors
 /// 601, 411, 412, 441, 416, 417.
-pub fn read_send_voice<'a>(params: &'a Params<'_>, _: &Limits) -> Result<SendRequest<'a>, Refused> {
+pub fn read_send_voice<'a>(params: &'a Params<'_>, _: &Limits) -> Result<SendRequest<'a>, ApiError> {
     read_code(params, BuiltIn::VoiceCode, SignatureRef::OfTemplate, Kind::Voice)
 }
 
@@ -123,10 +123,10 @@ fn read_code<'a>(
     built_in: BuiltIn,
     signature: SignatureRef,
     kind: Kind,
-) -> Result<SendRequest<'a>, Refused> {
+) -> Result<SendRequest<'a>, ApiError> {
     let grammar = grammar(params)?;
     let recipients = phones(params, 1).map_err(|refused| match refused.code {
-        code if *code == TOO_MANY_PHONES => Refused::from(&ONE_PHONE_ONLY),
+        code if *code == TOO_MANY_PHONES => ApiError::from(&ONE_PHONE_ONLY),
         _ => refused,
     })?;
     let code = params.get("code").and_then(vars::read_code).ok_or(&CODE_FORMAT)?;
@@ -147,17 +147,17 @@ fn finish<'a>(
     item: Item,
     grammar: Grammar,
     kind: Kind,
-) -> Result<SendRequest<'a>, Refused> {
+) -> Result<SendRequest<'a>, ApiError> {
     let tag = params.get("tag");
     if tag.is_some_and(|tag| longer_than(tag, TAG_CHARS_MAX)) {
-        return Err(Refused::from(&TAG_LENGTH));
+        return Err(ApiError::from(&TAG_LENGTH));
     }
     if tag.is_some_and(|tag| !vars::is_object(tag)) {
-        return Err(Refused::from(&TAG_FORMAT));
+        return Err(ApiError::from(&TAG_FORMAT));
     }
     let request_id = params.get("sendRequestId");
     if request_id.is_some_and(|id| longer_than(id, REQUEST_ID_CHARS_MAX)) {
-        return Err(Refused::from(&REQUEST_ID_LENGTH));
+        return Err(ApiError::from(&REQUEST_ID_LENGTH));
     }
     // A label only sorts statistics: a message is not withheld for a malformed one.
     let label = params
@@ -178,7 +178,7 @@ fn finish<'a>(
     })
 }
 
-fn template(params: &Params<'_>) -> Result<TemplateRef, Refused> {
+fn template(params: &Params<'_>) -> Result<TemplateRef, ApiError> {
     let id = params.get("templateId").ok_or(&TEMPLATE_EMPTY)?;
     // Numbers of built-in texts are negative and not for asking.
     let number = id
@@ -190,16 +190,16 @@ fn template(params: &Params<'_>) -> Result<TemplateRef, Refused> {
 }
 
 /// `msgType`: 0 (the default) for China, 2 for abroad. MMS, voice and video templates are not sent here.
-fn grammar(params: &Params<'_>) -> Result<Grammar, Refused> {
+fn grammar(params: &Params<'_>) -> Result<Grammar, ApiError> {
     match params.get("msgType").unwrap_or("0") {
         "0" => Ok(Grammar::SendCloud),
         "2" => Ok(Grammar::SendCloudInternational),
-        _ => Err(Refused::from(&MSG_TYPE)),
+        _ => Err(ApiError::from(&MSG_TYPE)),
     }
 }
 
 /// Numbers between commas. Some clients write semicolons, which no number contains.
-fn phones(params: &Params<'_>, phones_max: usize) -> Result<Vec<Recipient>, Refused> {
+fn phones(params: &Params<'_>, phones_max: usize) -> Result<Vec<Recipient>, ApiError> {
     let list = params.get("phone").ok_or(&PHONE_EMPTY)?;
     let phones = list
         .split([',', ';'])
@@ -211,8 +211,8 @@ fn phones(params: &Params<'_>, phones_max: usize) -> Result<Vec<Recipient>, Refu
     };
     let recipients: Vec<Recipient> = phones.take(phones_max.saturating_add(1)).map(recipient).collect();
     match recipients.len() {
-        0 => Err(Refused::from(&PHONE_EMPTY)),
-        count if count > phones_max => Err(Refused::with_limit(&TOO_MANY_PHONES, phones_max)),
+        0 => Err(ApiError::from(&PHONE_EMPTY)),
+        count if count > phones_max => Err(ApiError::with_limit(&TOO_MANY_PHONES, phones_max)),
         _ => Ok(recipients),
     }
 }
@@ -236,7 +236,7 @@ fn has_duplicates(recipients: &[Recipient], grammar: Grammar) -> bool {
 mod tests {
     use super::*;
 
-    type Reader = for<'a, 'b> fn(&'a Params<'b>, &Limits) -> Result<SendRequest<'a>, Refused>;
+    type Reader = for<'a, 'b> fn(&'a Params<'b>, &Limits) -> Result<SendRequest<'a>, ApiError>;
 
     const SEND: &str = "templateId=1001&phone=13800138000";
     const SENDX: &str = "templateId=1001&tos=[{\"phone\":\"13800138000\",\"vars\":{}}]";

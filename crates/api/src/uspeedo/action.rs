@@ -1,11 +1,11 @@
 //! uSpeedo Action (the UCloud Action document): one path, the action in the JSON body, signed headers or HTTP Basic.
 
+use super::api_error::ApiError;
 use super::auth::{self, Caller, SignedHeaders};
-use super::fault::Fault;
-use super::perform::{self, Request as Known};
+use super::handle_action::{self, ActionRequest as Known};
 use super::request_context::{Action, RequestContext};
 use super::tree::Members;
-use super::{boundaries, denied, exchange, wire};
+use super::{boundaries, credentials, handler, wire};
 use crate::Api;
 use crate::access::Turn;
 use crate::serve::Client;
@@ -43,7 +43,7 @@ pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Res
         }
         Err(fault) => Err(fault),
     };
-    exchange::respond(&context, result)
+    handler::respond(&context, result)
 }
 
 /// The body, and the result of the check of the head. When the head alone is enough to reject the request, only the part of
@@ -54,7 +54,7 @@ async fn receive<'a>(
     head: &Parts,
     body: Body,
     context: &mut RequestContext,
-) -> Result<(Bytes, Head<'a>), Fault> {
+) -> Result<(Bytes, Head<'a>), ApiError> {
     let shown = match check_head(api, client, head).await {
         Ok(shown) => shown,
         Err(fault) => {
@@ -62,34 +62,34 @@ async fn receive<'a>(
             return Err(fault);
         }
     };
-    let body = exchange::read(api, body)
+    let body = handler::read(api, body)
         .await
         .inspect_err(|_| context.name_from(b"", head.uri.query()))?;
     Ok((body, shown))
 }
 
 /// Checks what the head alone has: all of HTTP Basic, and of a signature whether it is worth reading the body.
-async fn check_head<'a>(api: &'a Api, client: &Client, head: &Parts) -> Result<Head<'a>, Fault> {
+async fn check_head<'a>(api: &'a Api, client: &Client, head: &Parts) -> Result<Head<'a>, ApiError> {
     let dialect = Dialect::UspeedoAction;
     let turns = &api.access.turns;
     if let Some(signed) = SignedHeaders::of(&head.headers) {
-        let requester = denied::requester(client, dialect, signed.user());
+        let requester = credentials::requester(client, dialect, signed.user());
         let turn = turns.turn(&api.engine, requester).await?;
         let seen = signed.credential(&api.engine.catalog()).map(drop);
         let seen = seen.and_then(|()| signed.check(api.engine.now(), api.limits.uspeedo_timestamp_window_s));
         return match seen {
             // A turn may have been waited for, and there need not be another: it is the body's as well.
             Ok(()) => Ok(Head::Signed(turn)),
-            Err(fault) => denied::checked(api, requester, turn, Err(fault)),
+            Err(fault) => credentials::checked(api, requester, turn, Err(fault)),
         };
     }
     let shown = auth::basic_shown(&head.headers);
     let user = shown.as_ref().map_or("", |shown| shown.user());
-    let requester = denied::requester(client, dialect, user);
+    let requester = credentials::requester(client, dialect, user);
     let turn = turns.turn(&api.engine, requester).await?;
     let seen = auth::basic(&head.headers, shown.as_ref(), &api.engine.catalog());
-    let caller = denied::checked(api, requester, turn, seen)?;
-    exchange::admit(api, client, dialect, &caller)?;
+    let caller = credentials::checked(api, requester, turn, seen)?;
+    handler::admit(api, client, dialect, &caller)?;
     Ok(Head::Known(caller))
 }
 
@@ -99,13 +99,13 @@ async fn try_answer(
     client: &Client,
     head: &Parts,
     (body, shown): (&[u8], Head<'_>),
-) -> Result<Vec<u8>, Fault> {
+) -> Result<Vec<u8>, ApiError> {
     let parsing = api.access.parsing.turn(body.len(), client).await?;
     let (caller, params) = match shown {
         Head::Known(caller) => (caller, parsing.run(|| with_basic(api, head, body))?),
         Head::Signed(turn) => {
             let (caller, params) = parsing.run(|| signed(api, client, head, (body, turn)))?;
-            exchange::admit(api, client, context.dialect, &caller)?;
+            handler::admit(api, client, context.dialect, &caller)?;
             (caller, params)
         }
     };
@@ -116,21 +116,25 @@ async fn try_answer(
         caller: &caller,
         params: &params,
     };
-    let requester = denied::requester(client, context.dialect, &caller.user);
-    denied::seen_before(api, requester, perform::perform(known, &head.headers).await)
+    let requester = credentials::requester(client, context.dialect, &caller.user);
+    credentials::seen_before(
+        api,
+        requester,
+        handle_action::handle_action(known, &head.headers).await,
+    )
 }
 
-fn action(params: &Members<'_>) -> Result<Action, Fault> {
-    let named = params.get("Action").ok_or(Fault::ActionMissing)?;
+fn action(params: &Members<'_>) -> Result<Action, ApiError> {
+    let named = params.get("Action").ok_or(ApiError::ActionMissing)?;
     named
         .as_text()
         .and_then(|name| Action::named(name, Dialect::UspeedoAction))
-        .ok_or(Fault::ActionUnknown)
+        .ok_or(ApiError::ActionUnknown)
 }
 
 /// The parameters, nested. With HTTP Basic nothing is signed, and the action may stand in the query, where the SDKs repeat
 /// it.
-fn with_basic<'b>(api: &Api, head: &'b Parts, body: &'b [u8]) -> Result<Members<'b>, Fault> {
+fn with_basic<'b>(api: &Api, head: &'b Parts, body: &'b [u8]) -> Result<Members<'b>, ApiError> {
     let params = wire::parse_params(body, api.limits.uspeedo_values_max)?;
     let query = head.uri.query().unwrap_or_default().as_bytes();
     let query = Members::from_form(query, QUERY_FIELDS_MAX).unwrap_or_default();
@@ -144,19 +148,19 @@ fn signed<'b>(
     client: &Client,
     head: &Parts,
     (body, turn): (&'b [u8], Turn<'_>),
-) -> Result<(Caller, Members<'b>), Fault> {
+) -> Result<(Caller, Members<'b>), ApiError> {
     let params = wire::parse_params(body, api.limits.uspeedo_values_max)?;
-    let signed = SignedHeaders::of(&head.headers).ok_or(Fault::SignatureMissing)?;
-    let requester = denied::requester(client, Dialect::UspeedoAction, signed.user());
+    let signed = SignedHeaders::of(&head.headers).ok_or(ApiError::SignatureMissing)?;
+    let requester = credentials::requester(client, Dialect::UspeedoAction, signed.user());
     let catalog = api.engine.catalog();
     let seen = signed
         .credential(&catalog)
         .and_then(|credential| signed.verify(credential, &params));
-    let caller = denied::checked(api, requester, turn, seen)?;
+    let caller = credentials::checked(api, requester, turn, seen)?;
     Ok((caller, boundaries::nest_signed(params)?))
 }
 
 /// Any method but POST.
 pub(super) async fn wrong_method(request: Request) -> Response {
-    exchange::wrong_method(Dialect::UspeedoAction, &request)
+    handler::wrong_method(Dialect::UspeedoAction, &request)
 }

@@ -1,10 +1,10 @@
 //! The bodies that answer requests to send, and every refusal, as data, to be held against the contract
 //! (sections 2.2 to 2.4).
 
-use super::fault::{self, Fault};
+use super::api_error::{self, ApiError};
+use super::error_texts::{self, Done, Language};
 use super::request_context::{Action, RequestContext};
 use super::wire::Extra;
-use super::words::{self, Done, Language};
 use engine::Dialect;
 use engine::accept::{
     Item, ItemOutcome, Outcome, RecipientOutcome, Refusal, SignatureRef, Submission, TemplateRef, Values,
@@ -29,17 +29,17 @@ struct Refused<'a> {
 }
 
 /// The answer to a request that came to nothing.
-pub fn refused(context: &RequestContext, fault: Fault) -> Vec<u8> {
+pub fn refused(context: &RequestContext, fault: ApiError) -> Vec<u8> {
     refused_with(context, fault, None, None)
 }
 
 fn refused_with<'a>(
     context: &'a RequestContext,
-    fault: Fault,
+    fault: ApiError,
     fail_content: Option<Vec<FailedItem<'a>>>,
     failed_target_phones: Option<Vec<FailedNumber<'a>>>,
 ) -> Vec<u8> {
-    let (ret_code, message) = fault.words(context.family(), context.language);
+    let (ret_code, message) = fault.code_and_message(context.family(), context.language);
     let req_uuid = (context.dialect != Dialect::UspeedoRest).then_some(context.uuid.as_str());
     let action = context.answer_name();
     json(&Refused {
@@ -184,8 +184,8 @@ fn nothing_sent(
     refusal: Refusal,
 ) -> Vec<u8> {
     let fault = match refusal {
-        Refusal::ExtraInvalid => Fault::Value(invalid_extra(submission, outcome)),
-        refusal => Fault::Refused(refusal),
+        Refusal::ExtraInvalid => ApiError::Value(invalid_extra(submission, outcome)),
+        refusal => ApiError::Refused(refusal),
     };
     if context.dialect != Dialect::UspeedoRest {
         return refused_with(
@@ -262,7 +262,7 @@ fn failed_numbers<'a>(
     let number = |failure: Failure<'a>| FailedNumber {
         phone: &failure.recipient.phone,
         template_params: params(&failure),
-        failure_reason: words::reason(failure.refusal, language),
+        failure_reason: error_texts::reason(failure.refusal, language),
     };
     failures(submission, outcome).map(number).collect()
 }
@@ -276,8 +276,8 @@ fn failed_items<'a>(
     for (item, became) in submission.items.iter().zip(&outcome.items) {
         let mut failures = failures_of(item, became).peekable();
         let Some(first) = failures.peek() else { continue };
-        let of_item =
-            fault::is_about_the_item(first.refusal).then(|| words::reason(first.refusal, context.language));
+        let of_item = api_error::is_about_the_item(first.refusal)
+            .then(|| error_texts::reason(first.refusal, context.language));
         let (sender_id, sig_content) = source(context.dialect, item);
         list.push(FailedItem {
             template_id: match &item.template {
@@ -305,7 +305,7 @@ fn failed_target<'a>(failure: &Failure<'a>, item_has_reason: bool, language: Lan
         failure_details: if item_has_reason {
             ""
         } else {
-            words::reason(failure.refusal, language)
+            error_texts::reason(failure.refusal, language)
         },
     }
 }

@@ -1,8 +1,8 @@
 //! Who is asking: HTTP Basic, four signed headers, or a key and a signature among the parameters
 //! (contract section 1).
 
+use super::api_error::ApiError;
 use super::canon::{self, Covers, PUBLIC_KEY, SIGNATURE, SIGNATURE_BYTES};
-use super::fault::Fault;
 use super::tree::Members;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -62,15 +62,15 @@ pub fn basic_shown(headers: &HeaderMap) -> Option<Shown> {
 }
 
 /// HTTP Basic, as [`basic_shown`] has read it.
-pub fn basic(headers: &HeaderMap, shown: Option<&Shown>, catalog: &Snapshot) -> Result<Caller, Fault> {
+pub fn basic(headers: &HeaderMap, shown: Option<&Shown>, catalog: &Snapshot) -> Result<Caller, ApiError> {
     if !headers.contains_key(header::AUTHORIZATION) {
-        return Err(Fault::SignatureMissing);
+        return Err(ApiError::SignatureMissing);
     }
-    let shown = shown.ok_or(Fault::SignatureWrong)?;
+    let shown = shown.ok_or(ApiError::SignatureWrong)?;
     let entry = enabled(catalog, USPEEDO, &shown.key)?;
     same_secret(&shown.secret, &entry.secret)
         .then(|| Caller::new(entry, &shown.key, None))
-        .ok_or(Fault::SignatureWrong)
+        .ok_or(ApiError::SignatureWrong)
 }
 
 /// Key and secret of an `Authorization` header.
@@ -127,7 +127,7 @@ impl<'h> SignedHeaders<'h> {
     }
 
     /// Whether the key is one that may ask at all: a look at the headers alone, before a body is read.
-    pub fn credential<'c>(&self, catalog: &'c Snapshot) -> Result<&'c CredentialEntry, Fault> {
+    pub fn credential<'c>(&self, catalog: &'c Snapshot) -> Result<&'c CredentialEntry, ApiError> {
         enabled(catalog, USPEEDO, self.key)
     }
 
@@ -137,23 +137,23 @@ impl<'h> SignedHeaders<'h> {
     }
 
     /// Whether the timestamp is at most `window_s` seconds before or after `now`, and the signature may be one.
-    pub fn check(&self, now: UnixMs, window_s: u32) -> Result<(), Fault> {
+    pub fn check(&self, now: UnixMs, window_s: u32) -> Result<(), ApiError> {
         if !canon::is_signature(self.signature) {
-            return Err(Fault::SignatureWrong);
+            return Err(ApiError::SignatureWrong);
         }
-        let at: i64 = self.timestamp.parse().map_err(|_| Fault::TimestampWrong)?;
+        let at: i64 = self.timestamp.parse().map_err(|_| ApiError::TimestampWrong)?;
         let apart_s = (now / 1000).abs_diff(at);
         if apart_s > u64::from(window_s) {
-            return Err(Fault::TimestampWrong);
+            return Err(ApiError::TimestampWrong);
         }
         Ok(())
     }
 
     /// Whether the body was signed with the credential's secret. The timestamp is not covered by the signature.
-    pub fn verify(&self, credential: &CredentialEntry, body: &Members<'_>) -> Result<Caller, Fault> {
+    pub fn verify(&self, credential: &CredentialEntry, body: &Members<'_>) -> Result<Caller, ApiError> {
         canon::verify(body, Covers::Body, &credential.secret, self.signature)
             .map(|signature| Caller::new(credential, self.key, Some(signature)))
-            .ok_or(Fault::SignatureWrong)
+            .ok_or(ApiError::SignatureWrong)
     }
 }
 
@@ -170,17 +170,17 @@ pub fn parameters<'m>(
     body: Members<'m>,
     query: Members<'m>,
     catalog: &Snapshot,
-) -> Result<(Caller, Members<'m>), Fault> {
+) -> Result<(Caller, Members<'m>), ApiError> {
     let text = |name: &str| {
         let named = body.get(name).or_else(|| query.get(name));
         named.and_then(|node| node.as_text())
     };
-    let signature = text(SIGNATURE).ok_or(Fault::SignatureMissing)?.to_owned();
-    let key = text(PUBLIC_KEY).ok_or(Fault::KeyUnknown)?;
+    let signature = text(SIGNATURE).ok_or(ApiError::SignatureMissing)?.to_owned();
+    let key = text(PUBLIC_KEY).ok_or(ApiError::KeyUnknown)?;
     let entry = enabled(catalog, UCLOUD, key)?;
     let mut caller = Caller::new(entry, key, None);
     if !canon::is_signature(&signature) {
-        return Err(Fault::SignatureWrong);
+        return Err(ApiError::SignatureWrong);
     }
     let verify = |params: &Members<'_>| canon::verify(params, Covers::Parameters, &entry.secret, &signature);
     let of_body = body.names(PUBLIC_KEY).then(|| verify(&body)).flatten();
@@ -189,7 +189,7 @@ pub fn parameters<'m>(
         return Ok((caller, body));
     }
     let all = body.and(query);
-    caller.signature = Some(verify(&all).ok_or(Fault::SignatureWrong)?);
+    caller.signature = Some(verify(&all).ok_or(ApiError::SignatureWrong)?);
     Ok((caller, all))
 }
 
@@ -198,11 +198,11 @@ pub fn is_known(key: &str, catalog: &Snapshot) -> bool {
     enabled(catalog, UCLOUD, key).is_ok()
 }
 
-fn enabled<'c>(catalog: &'c Snapshot, family: &str, key: &str) -> Result<&'c CredentialEntry, Fault> {
+fn enabled<'c>(catalog: &'c Snapshot, family: &str, key: &str) -> Result<&'c CredentialEntry, ApiError> {
     catalog
         .credential(family, key)
         .filter(|entry| entry.enabled)
-        .ok_or(Fault::KeyUnknown)
+        .ok_or(ApiError::KeyUnknown)
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! `BatchCreateUSMSBlacklistPhone`: numbers that get nothing more from the account (contract section 3.3). UCloud only.
 
 use super::answer::done_as;
-use super::exchange::refused;
-use super::fault::Fault;
+use super::api_error::ApiError;
+use super::error_texts::{Done, Thing};
+use super::handle_action::ActionRequest;
+use super::handler::refused;
 use super::json_reader;
 use super::params::{decode, flag, integer, required, text};
-use super::perform::Request;
 use super::tree::{Members, Node};
-use super::words::{Done, Thing};
 use engine::catalog::SuppressionKind;
 use engine::sms::phone::{self, Grammar, Msisdn};
 use serde::Serialize;
@@ -29,10 +29,10 @@ pub struct Entry {
 }
 
 /// The list of a request: `BlackList` is Base64 of a JSON array; the array itself and its text are taken too.
-pub fn parse(params: &Members<'_>) -> Result<Vec<Entry>, Fault> {
+pub fn parse(params: &Members<'_>) -> Result<Vec<Entry>, ApiError> {
     const NAME: &str = "BlackList";
-    flag(params, "IsGlobal")?.ok_or(Fault::Missing("IsGlobal"))?;
-    let shape = Fault::Shape(NAME);
+    flag(params, "IsGlobal")?.ok_or(ApiError::Missing("IsGlobal"))?;
+    let shape = ApiError::Shape(NAME);
     if let Some(Node::List(list)) = params.get(NAME) {
         return entries(list);
     }
@@ -48,10 +48,10 @@ pub fn parse(params: &Members<'_>) -> Result<Vec<Entry>, Fault> {
     }
 }
 
-fn entries(list: &[Node<'_>]) -> Result<Vec<Entry>, Fault> {
+fn entries(list: &[Node<'_>]) -> Result<Vec<Entry>, ApiError> {
     match list.len() {
-        0 => return Err(Fault::Missing("BlackList")),
-        n if n > NUMBERS_MAX => return Err(Fault::Recipients("BlackList")),
+        0 => return Err(ApiError::Missing("BlackList")),
+        n if n > NUMBERS_MAX => return Err(ApiError::Recipients("BlackList")),
         _ => {}
     }
     list.iter()
@@ -63,7 +63,7 @@ fn entries(list: &[Node<'_>]) -> Result<Vec<Entry>, Fault> {
                     number: number(entry, phone),
                 })
             }
-            _ => Err(Fault::Shape("BlackList")),
+            _ => Err(ApiError::Shape("BlackList")),
         })
         .collect()
 }
@@ -89,7 +89,7 @@ struct Created<'a> {
 }
 
 /// `BatchCreateUSMSBlacklistPhone`
-pub(super) async fn create(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) async fn create(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     let entries = parse(request.params)?;
     let numbers: Vec<Msisdn> = entries.iter().filter_map(|entry| entry.number).collect();
     if !numbers.is_empty() {
@@ -123,7 +123,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    fn read(body: &Value) -> Result<Vec<Entry>, Fault> {
+    fn read(body: &Value) -> Result<Vec<Entry>, ApiError> {
         let body = body.to_string();
         parse(&Members::from_json(body.as_bytes(), 1 << 20).unwrap())
     }
@@ -180,35 +180,35 @@ mod tests {
     fn what_is_no_list_is_refused() {
         let many: Vec<Value> = vec![json!({"Phone": "447700900001"}); NUMBERS_MAX + 1];
         for (body, fault) in [
-            (json!({"BlackList": "W10="}), Fault::Missing("IsGlobal")),
+            (json!({"BlackList": "W10="}), ApiError::Missing("IsGlobal")),
             (
                 json!({"IsGlobal": "maybe", "BlackList": "W10="}),
-                Fault::Shape("IsGlobal"),
+                ApiError::Shape("IsGlobal"),
             ),
-            (json!({"IsGlobal": false}), Fault::Missing("BlackList")),
+            (json!({"IsGlobal": false}), ApiError::Missing("BlackList")),
             (
                 json!({"IsGlobal": false, "BlackList": "W10="}),
-                Fault::Missing("BlackList"),
+                ApiError::Missing("BlackList"),
             ),
             (
                 json!({"IsGlobal": false, "BlackList": "?"}),
-                Fault::Shape("BlackList"),
+                ApiError::Shape("BlackList"),
             ),
             (
                 json!({"IsGlobal": false, "BlackList": "e30="}),
-                Fault::Shape("BlackList"),
+                ApiError::Shape("BlackList"),
             ),
             (
                 json!({"IsGlobal": false, "BlackList": "[1]"}),
-                Fault::Shape("BlackList"),
+                ApiError::Shape("BlackList"),
             ),
             (
                 json!({"IsGlobal": false, "BlackList": "[{\"Phone\":[1]}]"}),
-                Fault::Shape("Phone"),
+                ApiError::Shape("Phone"),
             ),
             (
                 json!({"IsGlobal": false, "BlackList": many}),
-                Fault::Recipients("BlackList"),
+                ApiError::Recipients("BlackList"),
             ),
         ] {
             assert_eq!(read(&body), Err(fault), "{fault:?}");

@@ -5,8 +5,8 @@
 //! client writes: numbers of lists that do not count from 0 and, in requests that send, a parameter's name elsewhere than
 //! where a name begins. What stays open stands in docs/dialects/uspeedo.md.
 
+use super::api_error::ApiError;
 use super::canon::SIGNATURE;
-use super::fault::Fault;
 use super::tree::{Members, NestError, Node};
 
 /// Parameters that are lists, for the words of an answer.
@@ -39,23 +39,23 @@ const NAMES: [&str; 10] = [
 /// Gives dotted names their structure back.
 ///
 /// # Errors
-/// [`Fault::Shape`] of the list whose numbers do not count from 0; [`Fault::Unreadable`] when a name says two things, or
+/// [`ApiError::Shape`] of the list whose numbers do not count from 0; [`ApiError::Unreadable`] when a name says two things, or
 /// the list is none that is known.
-pub fn nest(params: Members<'_>) -> Result<Members<'_>, Fault> {
+pub fn nest(params: Members<'_>) -> Result<Members<'_>, ApiError> {
     params.nested().map_err(|error| match error {
         NestError::Index(name) => LISTS
             .into_iter()
             .find(|known| *known == name)
-            .map_or(Fault::Unreadable, Fault::Shape),
-        NestError::Twice(_) => Fault::Unreadable,
+            .map_or(ApiError::Unreadable, ApiError::Shape),
+        NestError::Twice(_) => ApiError::Unreadable,
     })
 }
 
 /// The same for parameters that were signed, of which none may be cut where no client cuts.
 ///
 /// # Errors
-/// Those of [`nest`]; [`Fault::Shape`] of a parameter that is cut otherwise.
-pub fn nest_signed(params: Members<'_>) -> Result<Members<'_>, Fault> {
+/// Those of [`nest`]; [`ApiError::Shape`] of a parameter that is cut otherwise.
+pub fn nest_signed(params: Members<'_>) -> Result<Members<'_>, ApiError> {
     let action = params.get("Action").and_then(Node::as_text);
     if matches!(action, Some("SendUSMSMessage" | "SendBatchUSMSMessage")) {
         let mut pieces = Vec::new();
@@ -113,7 +113,7 @@ fn collect_value<'p>(node: &'p Node<'_>, pieces: &mut Vec<Piece<'p>>) {
 }
 
 /// Whether the first piece has a parameter's name where it may have one. The others follow it.
-fn check(pieces: &[Piece<'_>]) -> Result<(), Fault> {
+fn check(pieces: &[Piece<'_>]) -> Result<(), ApiError> {
     let Some((first, others)) = pieces.split_first().filter(|(first, _)| first.kind != Kind::Json) else {
         return Ok(());
     };
@@ -128,7 +128,7 @@ fn check(pieces: &[Piece<'_>]) -> Result<(), Fault> {
         };
         let cut = |known: &&str| reads(rest, others, known) && !(begins && ends(known));
         if let Some(known) = NAMES.into_iter().find(|known| cut(known)) {
-            return Err(Fault::Shape(known));
+            return Err(ApiError::Shape(known));
         }
     }
     // A list whose own text begins as the number behind a dot does.
@@ -137,7 +137,7 @@ fn check(pieces: &[Piece<'_>]) -> Result<(), Fault> {
         .into_iter()
         .find(|known| (first.kind == Kind::Name) && *known == last);
     match list.filter(|_| reads("", others, ".0")) {
-        Some(known) => Err(Fault::Shape(known)),
+        Some(known) => Err(ApiError::Shape(known)),
         None => Ok(()),
     }
 }
@@ -175,7 +175,7 @@ mod tests {
         Members::new(all.collect()).ok()
     }
 
-    fn read(json: &str) -> Result<Members<'_>, Fault> {
+    fn read(json: &str) -> Result<Members<'_>, ApiError> {
         nest_signed(Members::from_json(json.as_bytes(), 1 << 20).unwrap())
     }
 
@@ -213,7 +213,7 @@ mod tests {
             (r#"{"TaskContent.0.Target.0.UserIdm":"e"}"#, "UserId"),
         ] {
             let json = json.replacen('{', r#"{"Action":"SendUSMSMessage","#, 1);
-            assert_eq!(read(&json).unwrap_err(), Fault::Shape(name), "{json}");
+            assert_eq!(read(&json).unwrap_err(), ApiError::Shape(name), "{json}");
         }
         for json in [
             r#"{"Action":"SendUSMSMessage","TemplateParams":["0.5","A.0"],"Region":"cn-bj2","UserId":"me","ZUser":"x"}"#,

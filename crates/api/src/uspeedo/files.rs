@@ -2,12 +2,12 @@
 //! among their parameters. Either way they are stored with the messages, and only the account can read them.
 
 use super::answer::done;
-use super::exchange::store_failed;
-use super::fault::Fault;
+use super::api_error::ApiError;
+use super::error_texts::Thing;
+use super::handle_action::ActionRequest;
+use super::handler::store_failed;
 use super::params::{self, bounded, decode, required, required_integer};
-use super::perform::Request;
 use super::tree::Members;
-use super::words::Thing;
 use engine::{Record, RecordFilter, RecordKind, RecordRefusal};
 use serde::Serialize;
 use std::collections::HashSet;
@@ -53,8 +53,8 @@ pub fn read_id(written: &str) -> Option<i64> {
 }
 
 /// What `UploadUSMSFile` brings.
-pub fn parse_upload(params: &Members<'_>) -> Result<File, Fault> {
-    let name = params::name(params, "FileName", NAME_CHARS_MAX)?.ok_or(Fault::Missing("FileName"))?;
+pub fn parse_upload(params: &Members<'_>) -> Result<File, ApiError> {
+    let name = params::name(params, "FileName", NAME_CHARS_MAX)?.ok_or(ApiError::Missing("FileName"))?;
     let mime = bounded(params, "FileType", NAME_CHARS_MAX)?.unwrap_or_default();
     required_integer(params, "Source", 0..=0)?;
     let mut file = parse_document(required(params, "FileContent")?, "FileContent")?;
@@ -66,17 +66,17 @@ pub fn parse_upload(params: &Members<'_>) -> Result<File, Fault> {
 }
 
 /// A document among parameters: Base64, or a MIME type, `;base64,` and Base64 (contract section 3.3), as in data URLs.
-pub fn parse_document(written: &str, name: &'static str) -> Result<File, Fault> {
+pub fn parse_document(written: &str, name: &'static str) -> Result<File, ApiError> {
     let (mime, encoded) = match written.split_once(";base64,") {
         Some((mime, encoded)) => (mime.strip_prefix("data:").unwrap_or(mime), encoded),
         None => ("", written),
     };
     if mime.chars().count() > NAME_CHARS_MAX {
-        return Err(Fault::Value(name));
+        return Err(ApiError::Value(name));
     }
     match decode(encoded) {
-        None => Err(Fault::Shape(name)),
-        Some(content) if content.is_empty() || content.len() > FILE_BYTES_MAX => Err(Fault::Value(name)),
+        None => Err(ApiError::Shape(name)),
+        Some(content) if content.is_empty() || content.len() > FILE_BYTES_MAX => Err(ApiError::Value(name)),
         Some(content) => Ok(File {
             name: String::new(),
             mime: mime.to_owned(),
@@ -92,14 +92,14 @@ struct Uploaded {
 }
 
 /// `UploadUSMSFile`
-pub(super) async fn upload(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) async fn upload(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     let file = parse_upload(request.params)?;
     let number = keep(request, file).await?;
     Ok(done(request.context, &Uploaded { file_id: id(number) }))
 }
 
 /// Keeps a file; its number.
-pub(super) async fn keep(request: Request<'_>, file: File) -> Result<i64, Fault> {
+pub(super) async fn keep(request: ActionRequest<'_>, file: File) -> Result<i64, ApiError> {
     let kept = Kept {
         file_name: &file.name,
         file_type: &file.mime,
@@ -117,15 +117,15 @@ pub(super) async fn keep(request: Request<'_>, file: File) -> Result<i64, Fault>
     };
     match request.engine().add_record(record).await {
         Ok(Ok(record)) => Ok(record.id),
-        Ok(Err(RecordRefusal::Full)) => Err(Fault::TooMany(Thing::File)),
-        Ok(Err(RecordRefusal::NoRoom)) => Err(Fault::NoRoom),
-        Ok(Err(_)) => Err(Fault::Store),
+        Ok(Err(RecordRefusal::Full)) => Err(ApiError::TooMany(Thing::File)),
+        Ok(Err(RecordRefusal::NoRoom)) => Err(ApiError::NoRoom),
+        Ok(Err(_)) => Err(ApiError::Store),
         Err(error) => Err(store_failed(request.context, &error)),
     }
 }
 
 /// The numbers of the account's files.
-pub(super) async fn numbers(request: Request<'_>) -> Result<HashSet<i64>, Fault> {
+pub(super) async fn numbers(request: ActionRequest<'_>) -> Result<HashSet<i64>, ApiError> {
     let all = RecordFilter {
         name_contains: None,
         offset: 0,
@@ -138,7 +138,7 @@ pub(super) async fn numbers(request: Request<'_>) -> Result<HashSet<i64>, Fault>
 }
 
 /// Removes files that nothing refers to any more. A failure is only logged: the request itself succeeded.
-pub(super) async fn drop_all(request: Request<'_>, numbers: Vec<i64>) {
+pub(super) async fn drop_all(request: ActionRequest<'_>, numbers: Vec<i64>) {
     for number in numbers {
         let account = request.caller.account;
         let removed = request
@@ -173,9 +173,9 @@ mod tests {
             );
         }
         for (written, fault) in [
-            ("?", Fault::Shape("File")),
-            ("image/jpeg;base64,?", Fault::Shape("File")),
-            ("image/jpeg;base64,", Fault::Value("File")),
+            ("?", ApiError::Shape("File")),
+            ("image/jpeg;base64,?", ApiError::Shape("File")),
+            ("image/jpeg;base64,", ApiError::Value("File")),
         ] {
             assert_eq!(parse_document(written, "File"), Err(fault), "{written}");
         }
@@ -185,7 +185,7 @@ mod tests {
     fn a_document_has_four_megabytes_at_most() {
         let of = |bytes| parse_document(&STANDARD.encode(vec![7; bytes]), "File");
         assert_eq!(of(FILE_BYTES_MAX).unwrap().content.len(), FILE_BYTES_MAX);
-        assert_eq!(of(FILE_BYTES_MAX + 1), Err(Fault::Value("File")));
+        assert_eq!(of(FILE_BYTES_MAX + 1), Err(ApiError::Value("File")));
     }
 
     proptest! {

@@ -7,26 +7,27 @@
 //! | UCloud Action | `/` | the parameters, signed | [`ucloud`] |
 //!
 //! A request to send goes through [`wire`] (parsing), [`auth`] with [`canon`] (authentication), [`rules`] (strictness), the
-//! engine, and [`answer`] or [`receipts`]; what ends it early is a [`fault::Fault`]. `perform` chooses the module of any
-//! other action: [`templates`], [`signatures`], [`qualifications`], [`files`], [`statistics`], [`blacklist`], [`reports`].
-//! The webhook formats are in [`push`]. The vendors' texts are in [`words`].
+//! engine, and [`answer`] or [`receipts`]; what ends it early is an [`api_error::ApiError`]. `handle_action` chooses the
+//! module of any other action: [`templates`], [`signatures`], [`qualifications`], [`files`], [`statistics`], [`blacklist`],
+//! [`reports`]. The webhook formats are in [`push`]. The vendors' texts are in [`error_texts`].
 //!
 //! Everything is answered with HTTP 200: the vendors' clients drop the body of any other status (contract
 //! section 2.5).
 
 mod action;
 pub mod answer;
+pub mod api_error;
 pub mod auth;
 pub mod blacklist;
 pub mod boundaries;
 pub mod canon;
-mod denied;
-mod exchange;
-pub mod fault;
+mod credentials;
+pub mod error_texts;
 pub mod files;
+mod handle_action;
+mod handler;
 pub mod json_reader;
 pub mod params;
-mod perform;
 pub mod push;
 pub mod qualifications;
 pub mod receipts;
@@ -40,7 +41,6 @@ pub mod templates;
 pub mod tree;
 mod ucloud;
 pub mod wire;
-pub mod words;
 
 use crate::Api;
 use axum::Router;

@@ -1,6 +1,6 @@
 //! Single parameters by their type. Pure; as lenient as [`wire`](super::wire) is, and no more.
 
-use super::fault::Fault;
+use super::api_error::ApiError;
 use super::tree::{Members, Node};
 use base64::engine::general_purpose::GeneralPurpose;
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
@@ -19,16 +19,16 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// A text, or a number or boolean as its text. `None` when it is not given or blank.
-pub fn text<'m>(params: &'m Members<'_>, name: &'static str) -> Result<Option<&'m str>, Fault> {
+pub fn text<'m>(params: &'m Members<'_>, name: &'static str) -> Result<Option<&'m str>, ApiError> {
     params
         .get(name)
-        .map(|node| node.as_text().ok_or(Fault::Shape(name)))
+        .map(|node| node.as_text().ok_or(ApiError::Shape(name)))
         .transpose()
 }
 
 /// A text that must be given.
-pub fn required<'m>(params: &'m Members<'_>, name: &'static str) -> Result<&'m str, Fault> {
-    text(params, name)?.ok_or(Fault::Missing(name))
+pub fn required<'m>(params: &'m Members<'_>, name: &'static str) -> Result<&'m str, ApiError> {
+    text(params, name)?.ok_or(ApiError::Missing(name))
 }
 
 /// A text of so many characters.
@@ -36,9 +36,9 @@ pub fn bounded<'m>(
     params: &'m Members<'_>,
     name: &'static str,
     chars_max: usize,
-) -> Result<Option<&'m str>, Fault> {
+) -> Result<Option<&'m str>, ApiError> {
     match text(params, name)? {
-        Some(text) if text.chars().count() > chars_max => Err(Fault::Value(name)),
+        Some(text) if text.chars().count() > chars_max => Err(ApiError::Value(name)),
         text => Ok(text),
     }
 }
@@ -49,9 +49,9 @@ pub fn name<'m>(
     params: &'m Members<'_>,
     name: &'static str,
     chars_max: usize,
-) -> Result<Option<&'m str>, Fault> {
+) -> Result<Option<&'m str>, ApiError> {
     match bounded(params, name, chars_max)? {
-        Some(text) if text.contains(is_display_control) => Err(Fault::Value(name)),
+        Some(text) if text.contains(is_display_control) => Err(ApiError::Value(name)),
         text => Ok(text),
     }
 }
@@ -61,15 +61,15 @@ pub fn integer(
     params: &Members<'_>,
     name: &'static str,
     range: RangeInclusive<i64>,
-) -> Result<Option<i64>, Fault> {
+) -> Result<Option<i64>, ApiError> {
     let Some(text) = text(params, name)? else {
         return Ok(None);
     };
-    let number = text.trim_ascii().parse().map_err(|_| Fault::Shape(name))?;
+    let number = text.trim_ascii().parse().map_err(|_| ApiError::Shape(name))?;
     if range.contains(&number) {
         Ok(Some(number))
     } else {
-        Err(Fault::Value(name))
+        Err(ApiError::Value(name))
     }
 }
 
@@ -78,40 +78,40 @@ pub fn required_integer(
     params: &Members<'_>,
     name: &'static str,
     range: RangeInclusive<i64>,
-) -> Result<i64, Fault> {
-    integer(params, name, range)?.ok_or(Fault::Missing(name))
+) -> Result<i64, ApiError> {
+    integer(params, name, range)?.ok_or(ApiError::Missing(name))
 }
 
 /// A boolean, as `true` or its text. `1` and `0` are what PHP's clients make of one (contract section 1.2), and
 /// `True` what Python's HTTP libraries do (section 1.3).
-pub fn flag(params: &Members<'_>, name: &'static str) -> Result<Option<bool>, Fault> {
+pub fn flag(params: &Members<'_>, name: &'static str) -> Result<Option<bool>, ApiError> {
     match text(params, name)? {
         None => Ok(None),
         Some("1") => Ok(Some(true)),
         Some("0") => Ok(Some(false)),
         Some(word) if word.eq_ignore_ascii_case("true") => Ok(Some(true)),
         Some(word) if word.eq_ignore_ascii_case("false") => Ok(Some(false)),
-        Some(_) => Err(Fault::Shape(name)),
+        Some(_) => Err(ApiError::Shape(name)),
     }
 }
 
 /// Texts: a list, or one alone. At least one, at most `max`.
-pub fn texts(params: &Members<'_>, name: &'static str, max: usize) -> Result<Vec<String>, Fault> {
-    let texts = match params.get(name).ok_or(Fault::Missing(name))? {
+pub fn texts(params: &Members<'_>, name: &'static str, max: usize) -> Result<Vec<String>, ApiError> {
+    let texts = match params.get(name).ok_or(ApiError::Missing(name))? {
         Node::List(list) => list
             .iter()
             .map(|node| node.as_text().map(str::to_owned))
             .collect(),
         one => one.as_text().map(|one| vec![one.to_owned()]),
     };
-    within(texts.ok_or(Fault::Shape(name))?, name, max)
+    within(texts.ok_or(ApiError::Shape(name))?, name, max)
 }
 
 /// At least one, at most `max`.
-pub fn within(texts: Vec<String>, name: &'static str, max: usize) -> Result<Vec<String>, Fault> {
+pub fn within(texts: Vec<String>, name: &'static str, max: usize) -> Result<Vec<String>, ApiError> {
     match texts.len() {
-        0 => Err(Fault::Missing(name)),
-        n if n > max => Err(Fault::Value(name)),
+        0 => Err(ApiError::Missing(name)),
+        n if n > max => Err(ApiError::Value(name)),
         _ => Ok(texts),
     }
 }
@@ -123,7 +123,7 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
 }
 
 /// `Page`, from 0, and `NumPerPage`, of lists and statistics.
-pub fn page(params: &Members<'_>) -> Result<(usize, usize), Fault> {
+pub fn page(params: &Members<'_>) -> Result<(usize, usize), ApiError> {
     let page = required_integer(params, "Page", 0..=PAGE_MAX)?;
     let rows = required_integer(params, "NumPerPage", 1..=ROWS_MAX)?;
     Ok((
@@ -133,17 +133,17 @@ pub fn page(params: &Members<'_>) -> Result<(usize, usize), Fault> {
 }
 
 /// `OrderType`; true is descending.
-pub fn descending(params: &Members<'_>) -> Result<bool, Fault> {
+pub fn descending(params: &Members<'_>) -> Result<bool, ApiError> {
     match required(params, "OrderType")? {
         order if order.eq_ignore_ascii_case("asc") => Ok(false),
         order if order.eq_ignore_ascii_case("desc") => Ok(true),
-        _ => Err(Fault::Value("OrderType")),
+        _ => Err(ApiError::Value("OrderType")),
     }
 }
 
 /// `AccountId` picks a channel at the vendor; here the key decides the account, and any whole number above 0 is
 /// taken, as a number or a string (docs/dialects/uspeedo.md).
-pub fn check_account_id(params: &Members<'_>) -> Result<(), Fault> {
+pub fn check_account_id(params: &Members<'_>) -> Result<(), ApiError> {
     const NAME: &str = "AccountId";
     let written = match params.get(NAME) {
         None => return Ok(()),
@@ -153,11 +153,11 @@ pub fn check_account_id(params: &Members<'_>) -> Result<(), Fault> {
             _ => token,
         },
         Some(Node::Text(text)) => text.trim_ascii(),
-        Some(_) => return Err(Fault::Value(NAME)),
+        Some(_) => return Err(ApiError::Value(NAME)),
     };
     let digits = written.bytes().all(|b| b.is_ascii_digit());
     let above_0 = digits && written.parse::<i64>().is_ok_and(|id| id > 0);
-    above_0.then_some(()).ok_or(Fault::Value(NAME))
+    above_0.then_some(()).ok_or(ApiError::Value(NAME))
 }
 
 #[cfg(test)]
@@ -180,20 +180,20 @@ mod tests {
             ("null", Ok(None)),
             (r#""""#, Ok(None)),
             ("[]", Ok(None)),
-            ("0", Err(Fault::Value(X))),
-            ("4", Err(Fault::Value(X))),
-            ("1.0", Err(Fault::Shape(X))),
-            (r#""one""#, Err(Fault::Shape(X))),
-            ("true", Err(Fault::Shape(X))),
-            ("[1]", Err(Fault::Shape(X))),
-            ("{}", Err(Fault::Shape(X))),
-            ("99999999999999999999", Err(Fault::Shape(X))),
+            ("0", Err(ApiError::Value(X))),
+            ("4", Err(ApiError::Value(X))),
+            ("1.0", Err(ApiError::Shape(X))),
+            (r#""one""#, Err(ApiError::Shape(X))),
+            ("true", Err(ApiError::Shape(X))),
+            ("[1]", Err(ApiError::Shape(X))),
+            ("{}", Err(ApiError::Shape(X))),
+            ("99999999999999999999", Err(ApiError::Shape(X))),
         ] {
             assert_eq!(with(json, |params| integer(params, X, 1..=3)), expected, "{json}");
         }
         assert_eq!(
             with("null", |params| required_integer(params, X, 1..=3)),
-            Err(Fault::Missing(X))
+            Err(ApiError::Missing(X))
         );
     }
 
@@ -235,7 +235,7 @@ mod tests {
             "[1]",
             "{}",
         ] {
-            assert_eq!(check(refused), Err(Fault::Value("AccountId")), "{refused}");
+            assert_eq!(check(refused), Err(ApiError::Value("AccountId")), "{refused}");
         }
     }
 
@@ -248,9 +248,9 @@ mod tests {
             ("1", Ok(Some(true))),
             (r#""0""#, Ok(Some(false))),
             ("null", Ok(None)),
-            (r#""yes""#, Err(Fault::Shape(X))),
-            ("2", Err(Fault::Shape(X))),
-            ("[true]", Err(Fault::Shape(X))),
+            (r#""yes""#, Err(ApiError::Shape(X))),
+            ("2", Err(ApiError::Shape(X))),
+            ("[true]", Err(ApiError::Shape(X))),
         ] {
             assert_eq!(with(json, |params| flag(params, X)), expected, "{json}");
         }
@@ -261,11 +261,11 @@ mod tests {
         for (json, expected) in [
             (r#"["a",2]"#, Ok(vec!["a".to_owned(), "2".to_owned()])),
             (r#""a""#, Ok(vec!["a".to_owned()])),
-            (r#"["a","b","c"]"#, Err(Fault::Value(X))),
-            ("[]", Err(Fault::Missing(X))),
-            ("[null]", Err(Fault::Shape(X))),
-            ("[[]]", Err(Fault::Shape(X))),
-            (r#"{"a":"b"}"#, Err(Fault::Shape(X))),
+            (r#"["a","b","c"]"#, Err(ApiError::Value(X))),
+            ("[]", Err(ApiError::Missing(X))),
+            ("[null]", Err(ApiError::Shape(X))),
+            ("[[]]", Err(ApiError::Shape(X))),
+            (r#"{"a":"b"}"#, Err(ApiError::Shape(X))),
         ] {
             assert_eq!(with(json, |params| texts(params, X, 2)), expected, "{json}");
         }
@@ -303,7 +303,7 @@ mod tests {
         fn any_value_is_read_or_blamed(value in ".{0,12}", number in any::<i64>(), nested in any::<bool>()) {
             let value = serde_json::json!(value);
             let json = if nested { format!("[{value}]") } else { value.to_string() };
-            let about_x = |fault| matches!(fault, Fault::Shape(X) | Fault::Value(X) | Fault::Missing(X));
+            let about_x = |fault| matches!(fault, ApiError::Shape(X) | ApiError::Value(X) | ApiError::Missing(X));
             for json in [json, number.to_string()] {
                 with(&json, |params| {
                     match integer(params, X, -5..=5) {

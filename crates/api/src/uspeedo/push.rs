@@ -18,9 +18,9 @@
 //! | `language` | `zh` (default), `en` | of `ucloud` and `ucloud_pull`: both are documented, the samples are Chinese |
 
 use super::answer::json;
+use super::error_texts::{self, Language, ReceiptStatus};
 use super::receipts;
 use super::wire::Extra;
-use super::words::{self, Language, ReceiptWord};
 use engine::catalog::EndpointEntry;
 use engine::public_id::PublicIds;
 use engine::sms::phone::Msisdn;
@@ -203,7 +203,7 @@ impl Form {
     }
 
     fn report_of<'m>(self, message: &'m MessageView, language: Language, ids: &PublicIds) -> Report<'m> {
-        let word = ReceiptWord::of(message.state);
+        let word = ReceiptStatus::of(message.state);
         let blacklisted = message.attempts == 0 && SUPPRESSED_CODES.contains(&message.error.trim());
         Report {
             session_no: ids.session(message.batch.account, message.batch.session),
@@ -211,21 +211,21 @@ impl Form {
             cost_count: message.segments,
             receipt_time: receipts::time(message),
             receipt_result: match (self, word) {
-                (Self::Uspeedo, ReceiptWord::Unknown) => words::CALLBACK_UNKNOWN,
+                (Self::Uspeedo, ReceiptStatus::Unknown) => error_texts::CALLBACK_UNKNOWN,
                 _ => word.text(language),
             },
             receipt_code: match word {
-                ReceiptWord::Success => words::CALLBACK_DELIVERED,
-                _ if blacklisted => words::CALLBACK_BLACKLISTED,
+                ReceiptStatus::Success => error_texts::CALLBACK_DELIVERED,
+                _ if blacklisted => error_texts::CALLBACK_BLACKLISTED,
                 _ => receipts::code(message),
             },
             receipt_desc: if blacklisted {
-                words::reason(
+                error_texts::reason(
                     engine::accept::Refusal::PhoneSuppressed(engine::SuppressionKind::Blocked),
                     language,
                 )
             } else {
-                words::description(message, language)
+                error_texts::description(message, language)
             },
             user_id: Extra::read(message.extra.as_deref()).user_id,
         }

@@ -4,13 +4,13 @@
 //! accounts that approve by themselves; otherwise it waits.
 
 use super::answer::done;
-use super::exchange::store_failed;
-use super::fault::Fault;
+use super::api_error::ApiError;
+use super::error_texts::Thing;
 use super::files;
+use super::handle_action::ActionRequest;
+use super::handler::store_failed;
 use super::params::{self, bounded, integer, required, required_integer, texts};
-use super::perform::Request;
 use super::tree::Members;
-use super::words::Thing;
 use engine::{Record, RecordFilter, RecordKind, RecordRefusal, UnixMs};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -129,7 +129,7 @@ pub fn read_id(written: &str) -> Option<i64> {
 }
 
 /// Reads the parameters of `AddUSMSSignatureQualification`.
-pub fn parse_new(params: &Members<'_>) -> Result<Application, Fault> {
+pub fn parse_new(params: &Members<'_>) -> Result<Application, ApiError> {
     for name in ["Name", "Attr", "HandlerPhone"] {
         required(params, name)?;
     }
@@ -137,7 +137,7 @@ pub fn parse_new(params: &Members<'_>) -> Result<Application, Fault> {
 }
 
 /// Applies `UpdateUSMSSignatureQualification` to documents; a field that the request does not name stays.
-pub fn parse_edit(params: &Members<'_>, mut documents: Documents) -> Result<Application, Fault> {
+pub fn parse_edit(params: &Members<'_>, mut documents: Documents) -> Result<Application, ApiError> {
     let name = params::name(params, "Name", NAME_CHARS_MAX)?.map(str::to_owned);
     if let Some(attr) = integer(params, "Attr", 0..=1)? {
         documents.attr = u8::try_from(attr).unwrap_or_default();
@@ -154,7 +154,7 @@ pub fn parse_edit(params: &Members<'_>, mut documents: Documents) -> Result<Appl
     }
     for (name, _) in FILES {
         if let Some(written) = bounded(params, name, OTHER_CHARS_MAX)? {
-            let number = files::read_id(written).ok_or(Fault::Value(name))?;
+            let number = files::read_id(written).ok_or(ApiError::Value(name))?;
             documents.files.insert(name.to_owned(), number);
         }
     }
@@ -166,7 +166,7 @@ pub fn parse_edit(params: &Members<'_>, mut documents: Documents) -> Result<Appl
 }
 
 /// The documents after the request: submitted or still a draft.
-fn settled(request: Request<'_>, application: Application) -> Documents {
+fn settled(request: ActionRequest<'_>, application: Application) -> Documents {
     let now = request.engine().now();
     let catalog = request.engine().catalog();
     let auto = catalog
@@ -193,7 +193,7 @@ struct Made {
 }
 
 /// `AddUSMSSignatureQualification`
-pub(super) async fn add(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) async fn add(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     let application = parse_new(request.params)?;
     check_files(request, &application.documents).await?;
     let name = application.name.clone().unwrap_or_default();
@@ -221,7 +221,7 @@ pub(super) async fn add(request: Request<'_>) -> Result<Vec<u8>, Fault> {
 }
 
 /// `UpdateUSMSSignatureQualification`
-pub(super) async fn update(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) async fn update(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     let number = read_id(required(request.params, "QualificationId")?);
     let found = match number {
         Some(number) => find(request, number).await?,
@@ -232,9 +232,9 @@ pub(super) async fn update(request: Request<'_>) -> Result<Vec<u8>, Fault> {
         .map(|(_, documents)| documents.clone())
         .unwrap_or_default();
     let application = parse_edit(request.params, before)?;
-    let (record, before) = found.ok_or(Fault::Unknown(Thing::Qualification))?;
+    let (record, before) = found.ok_or(ApiError::Unknown(Thing::Qualification))?;
     if before.status == Status::InReview {
-        return Err(Fault::InReview(Thing::Qualification));
+        return Err(ApiError::InReview(Thing::Qualification));
     }
     check_files(request, &application.documents).await?;
     let name = application
@@ -261,17 +261,17 @@ pub(super) async fn update(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     ))
 }
 
-fn refusal(refusal: RecordRefusal) -> Fault {
+fn refusal(refusal: RecordRefusal) -> ApiError {
     match refusal {
-        RecordRefusal::None => Fault::Unknown(Thing::Qualification),
-        RecordRefusal::NameTaken => Fault::NameTaken(Thing::Qualification),
-        RecordRefusal::Full | RecordRefusal::NoRoom => Fault::TooMany(Thing::Qualification),
-        _ => Fault::Store,
+        RecordRefusal::None => ApiError::Unknown(Thing::Qualification),
+        RecordRefusal::NameTaken => ApiError::NameTaken(Thing::Qualification),
+        RecordRefusal::Full | RecordRefusal::NoRoom => ApiError::TooMany(Thing::Qualification),
+        _ => ApiError::Store,
     }
 }
 
 /// Every file named must be one of the account's.
-async fn check_files(request: Request<'_>, documents: &Documents) -> Result<(), Fault> {
+async fn check_files(request: ActionRequest<'_>, documents: &Documents) -> Result<(), ApiError> {
     if documents.files.is_empty() {
         return Ok(());
     }
@@ -283,21 +283,21 @@ async fn check_files(request: Request<'_>, documents: &Documents) -> Result<(), 
             .is_some_and(|number| !ours.contains(number))
     };
     match FILES.into_iter().find(|(name, _)| gone(name)) {
-        Some((name, _)) => Err(Fault::Value(name)),
+        Some((name, _)) => Err(ApiError::Value(name)),
         None => Ok(()),
     }
 }
 
 /// A qualification that a signature names must be one of the account's.
-pub(super) async fn must_exist(request: Request<'_>, written: &str) -> Result<(), Fault> {
-    let number = read_id(written).ok_or(Fault::Unknown(Thing::Qualification))?;
+pub(super) async fn must_exist(request: ActionRequest<'_>, written: &str) -> Result<(), ApiError> {
+    let number = read_id(written).ok_or(ApiError::Unknown(Thing::Qualification))?;
     match find(request, number).await? {
         Some(_) => Ok(()),
-        None => Err(Fault::Unknown(Thing::Qualification)),
+        None => Err(ApiError::Unknown(Thing::Qualification)),
     }
 }
 
-async fn find(request: Request<'_>, number: i64) -> Result<Option<(Record, Documents)>, Fault> {
+async fn find(request: ActionRequest<'_>, number: i64) -> Result<Option<(Record, Documents)>, ApiError> {
     let account = request.caller.account;
     let found = request
         .engine()
@@ -341,11 +341,11 @@ struct Found {
 }
 
 /// `QueryUSMSSignatureQualification`
-pub(super) async fn query(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) async fn query(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     let number = read_id(required(request.params, "QualificationId")?);
-    let number = number.ok_or(Fault::Unknown(Thing::Qualification))?;
+    let number = number.ok_or(ApiError::Unknown(Thing::Qualification))?;
     let found = find(request, number).await?;
-    let (record, documents) = found.ok_or(Fault::Unknown(Thing::Qualification))?;
+    let (record, documents) = found.ok_or(ApiError::Unknown(Thing::Qualification))?;
     let mut data = shown(&record, &documents, &TEXTS);
     for (context, reported) in FILES {
         // The vendor gives links to its console; here a file is known by its id alone.
@@ -371,14 +371,14 @@ pub struct Listing {
 }
 
 /// Reads the parameters of `GetUSMSSignatureQualification`.
-pub fn parse_listing(params: &Members<'_>) -> Result<Listing, Fault> {
+pub fn parse_listing(params: &Members<'_>) -> Result<Listing, ApiError> {
     let (page, rows) = params::page(params)?;
     // Ids grow with time: both orders are one.
     if !matches!(required(params, "OrderBy")?, "QualificationId" | "CreateTime") {
-        return Err(Fault::Value("OrderBy"));
+        return Err(ApiError::Value("OrderBy"));
     }
     let descending = params::descending(params)?;
-    let small = |name, max| -> Result<Option<u8>, Fault> {
+    let small = |name, max| -> Result<Option<u8>, ApiError> {
         let number = integer(params, name, 0..=max)?;
         Ok(number.and_then(|number| u8::try_from(number).ok()))
     };
@@ -399,7 +399,7 @@ struct Listed {
 }
 
 /// `GetUSMSSignatureQualification`
-pub(super) async fn list(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) async fn list(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     let listing = parse_listing(request.params)?;
     let mut found = all(request).await?;
     found.retain(|(_, documents)| {
@@ -429,7 +429,7 @@ pub(super) async fn list(request: Request<'_>) -> Result<Vec<u8>, Fault> {
 }
 
 /// All of the account's, by number.
-async fn all(request: Request<'_>) -> Result<Vec<(Record, Documents)>, Fault> {
+async fn all(request: ActionRequest<'_>) -> Result<Vec<(Record, Documents)>, ApiError> {
     let mut found = Vec::new();
     loop {
         let filter = RecordFilter {
@@ -455,26 +455,26 @@ async fn all(request: Request<'_>) -> Result<Vec<(Record, Documents)>, Fault> {
 }
 
 /// `DeleteUSMSSignatureQualification`: all or none. Files that no other names go with them.
-pub(super) async fn delete(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) async fn delete(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     let ids = texts(
         request.params,
         "QualificationIds",
         request.api.limits.sessions_per_query_max,
     )?;
     let numbers: Option<HashSet<i64>> = ids.iter().map(|id| read_id(id)).collect();
-    let numbers = numbers.ok_or(Fault::Unknown(Thing::Qualification))?;
+    let numbers = numbers.ok_or(ApiError::Unknown(Thing::Qualification))?;
     let (removed, kept): (Vec<_>, Vec<_>) = all(request)
         .await?
         .into_iter()
         .partition(|(record, _)| numbers.contains(&record.id));
     if removed.len() < numbers.len() {
-        return Err(Fault::Unknown(Thing::Qualification));
+        return Err(ApiError::Unknown(Thing::Qualification));
     }
     if removed
         .iter()
         .any(|(_, documents)| documents.status == Status::InReview)
     {
-        return Err(Fault::InReview(Thing::Qualification));
+        return Err(ApiError::InReview(Thing::Qualification));
     }
     for (record, _) in &removed {
         request

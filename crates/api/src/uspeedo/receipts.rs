@@ -1,9 +1,9 @@
 //! What became of messages: the answer to status queries (contract sections 3.2, 4.4 and 4.5).
 
 use super::answer::json;
+use super::error_texts::{self, Done, Language, ReceiptStatus};
 use super::request_context::RequestContext;
 use super::wire::Extra;
-use super::words::{self, Done, Language, ReceiptWord};
 use engine::sms::state::MessageState;
 use engine::{Dialect, MessageView, ReasonView};
 use serde::Serialize;
@@ -117,7 +117,7 @@ fn receipt(dialect: Dialect, language: Language, message: &MessageView) -> Recei
 
 /// The state in words, and the reason of a failure: its sentence, or its name where the answer is in Chinese.
 fn description(message: &MessageView, language: Language) -> Cow<'static, str> {
-    let state = words::description(message, language);
+    let state = error_texts::description(message, language);
     match (ReasonView::of(message), language) {
         (None, _) => Cow::Borrowed(state),
         (Some(reason), Language::English) => Cow::Owned(format!("{state}: {}", reason.message)),
@@ -128,9 +128,9 @@ fn description(message: &MessageView, language: Language) -> Cow<'static, str> {
 /// Contract section 4.4. `Unknow` (sic) until there is a final state. A message that failed before any carrier
 /// took it is a failed submission, for which UCloud's enumeration has no word.
 fn receipt_result(dialect: Dialect, language: Language, message: &MessageView) -> &'static str {
-    let word = ReceiptWord::of(message.state);
-    if word == ReceiptWord::Fail && message.submitted_at.is_none() && dialect != Dialect::Ucloud {
-        return words::SUBMIT_FAIL;
+    let word = ReceiptStatus::of(message.state);
+    if word == ReceiptStatus::Fail && message.submitted_at.is_none() && dialect != Dialect::Ucloud {
+        return error_texts::SUBMIT_FAIL;
     }
     word.text(language)
 }
@@ -149,7 +149,7 @@ pub(super) fn code(message: &MessageView) -> &str {
     let own = |word: &'static str| {
         let says_something = message.error.bytes().any(|b| !matches!(b, b'0' | b' '));
         // Our own errors are no carrier's: the field has SMPP's word, and `ReceiptDesc` has the details.
-        if says_something && !words::is_of_lifetime(&message.error) {
+        if says_something && !error_texts::is_of_lifetime(&message.error) {
             &*message.error
         } else {
             word

@@ -2,13 +2,13 @@
 //! `PullUSMSReport` (contract section 3.3). UCloud only.
 
 use super::answer::{done, done_as};
-use super::exchange::store_failed;
-use super::fault::Fault;
+use super::api_error::ApiError;
+use super::error_texts::Done;
+use super::handle_action::ActionRequest;
+use super::handler::store_failed;
 use super::params::{bounded, integer, required_integer, texts};
-use super::perform::Request;
 use super::push::{self, Report};
 use super::tree::Members;
-use super::words::Done;
 use engine::sms::phone::{self, Grammar};
 use engine::{Record, RecordFilter, RecordKind, RecordRefusal};
 use serde::Serialize;
@@ -54,13 +54,13 @@ pub struct Backfill {
 }
 
 /// What `AddBackfill` brings.
-pub fn parse_backfill(params: &Members<'_>) -> Result<Backfill, Fault> {
-    let send_no = bounded(params, "SendNo", SEND_NO_CHARS_MAX)?.ok_or(Fault::Missing("SendNo"))?;
-    let target = bounded(params, "Target", SEND_NO_CHARS_MAX)?.ok_or(Fault::Missing("Target"))?;
+pub fn parse_backfill(params: &Members<'_>) -> Result<Backfill, ApiError> {
+    let send_no = bounded(params, "SendNo", SEND_NO_CHARS_MAX)?.ok_or(ApiError::Missing("SendNo"))?;
+    let target = bounded(params, "Target", SEND_NO_CHARS_MAX)?.ok_or(ApiError::Missing("Target"))?;
     // The page requires a separate country code; a bare number could be of any country.
     let has_country_code = target.trim_start().starts_with(['(', '+']);
     if !has_country_code || phone::parse(target, Grammar::UcloudAction).is_err() {
-        return Err(Fault::Value("Target"));
+        return Err(ApiError::Value("Target"));
     }
     Ok(Backfill {
         send_no: send_no.to_owned(),
@@ -85,7 +85,7 @@ pub struct CustomerStatus {
 }
 
 /// What `upUSMSCustomerStatus` brings.
-pub fn parse_status(params: &Members<'_>, sessions_max: usize) -> Result<CustomerStatus, Fault> {
+pub fn parse_status(params: &Members<'_>, sessions_max: usize) -> Result<CustomerStatus, ApiError> {
     let session_no_set = texts(params, "SessionNoSet", sessions_max)?;
     // The sample request spells it in the singular.
     let name = ["PhoneNumbers", "PhoneNumber"]
@@ -97,7 +97,7 @@ pub fn parse_status(params: &Members<'_>, sessions_max: usize) -> Result<Custome
     };
     let readable = |written: &String| phone::parse(written, Grammar::UcloudAction).is_ok();
     if !phone_numbers.iter().all(readable) {
-        return Err(Fault::Value("PhoneNumbers"));
+        return Err(ApiError::Value("PhoneNumbers"));
     }
     let status = integer(params, "CustomerStatus", i64::MIN..=i64::MAX)?;
     Ok(CustomerStatus {
@@ -108,7 +108,7 @@ pub fn parse_status(params: &Members<'_>, sessions_max: usize) -> Result<Custome
 }
 
 /// `AddBackfill`
-pub(super) async fn backfill(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) async fn backfill(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     let report = parse_backfill(request.params)?;
     keep(request, &report).await?;
     Ok(done(request.context, &()))
@@ -127,14 +127,14 @@ struct TakenSession<'a> {
 }
 
 /// `upUSMSCustomerStatus`. Sessions that are not the account's are left out; one must be its own.
-pub(super) async fn status(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) async fn status(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     let mut report = parse_status(request.params, request.api.limits.sessions_per_query_max)?;
     let (ids, account) = (request.engine().public_ids(), request.caller.account);
     report
         .session_no_set
         .retain(|session| ids.read_session(account, session).is_some());
     if report.session_no_set.is_empty() {
-        return Err(Fault::Value("SessionNoSet"));
+        return Err(ApiError::Value("SessionNoSet"));
     }
     keep(request, &report).await?;
     let data = report
@@ -150,7 +150,7 @@ pub(super) async fn status(request: Request<'_>) -> Result<Vec<u8>, Fault> {
 
 /// Keeps a report. Reports come with every code that is used: when there are as many as there may be, the oldest make
 /// room.
-async fn keep<T: Serialize>(request: Request<'_>, report: &T) -> Result<(), Fault> {
+async fn keep<T: Serialize>(request: ActionRequest<'_>, report: &T) -> Result<(), ApiError> {
     let failed = |error| store_failed(request.context, &error);
     let (engine, account, now) = (request.engine(), request.caller.account, request.engine().now());
     let record = Record {
@@ -167,7 +167,7 @@ async fn keep<T: Serialize>(request: Request<'_>, report: &T) -> Result<(), Faul
         match engine.add_record(record.clone()).await.map_err(failed)? {
             Ok(_) => return Ok(()),
             Err(RecordRefusal::Full) => {}
-            Err(_) => return Err(Fault::Store),
+            Err(_) => return Err(ApiError::Store),
         }
         let oldest = RecordFilter {
             name_contains: None,
@@ -185,11 +185,11 @@ async fn keep<T: Serialize>(request: Request<'_>, report: &T) -> Result<(), Faul
                 .map_err(failed)?;
         }
     }
-    Err(Fault::Busy)
+    Err(ApiError::Busy)
 }
 
 /// Reads how many reports a `PullUSMSReport` requests.
-pub fn parse_pull(params: &Members<'_>) -> Result<usize, Fault> {
+pub fn parse_pull(params: &Members<'_>) -> Result<usize, ApiError> {
     let limit = match params.get("Limit") {
         None => PULL_DEFAULT,
         Some(_) => required_integer(params, "Limit", 1..=PULL_MAX)?,
@@ -206,7 +206,7 @@ struct Pulled<'a> {
 
 /// `PullUSMSReport`: what the account's endpoint of the form [`push::PULL`] was not given yet; given again when its answer
 /// was not read (docs/dialects/ucloud.md). An account without one was not given the action, as at the vendor, who opens it on request.
-pub(super) async fn pull(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) async fn pull(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     let limit = parse_pull(request.params)?;
     let (engine, account) = (request.engine(), request.caller.account);
     let pulled = engine
@@ -214,7 +214,7 @@ pub(super) async fn pull(request: Request<'_>) -> Result<Vec<u8>, Fault> {
         .await;
     let (payloads, outcome) = pulled
         .map_err(|error| store_failed(request.context, &error))?
-        .ok_or(Fault::NotAllowed)?;
+        .ok_or(ApiError::NotAllowed)?;
     // There is one action to a request.
     let _ = request.context.tracker.set(outcome);
     let catalog = engine.catalog();
@@ -247,15 +247,15 @@ mod tests {
         let report = read(&good, parse_backfill).unwrap();
         assert_eq!((report.backfill_time, report.send_time), (Some(5), Some(7)));
         for (name, value, fault) in [
-            ("SendNo", json!(null), Fault::Missing("SendNo")),
-            ("SendNo", json!("x".repeat(129)), Fault::Value("SendNo")),
-            ("Target", json!(""), Fault::Missing("Target")),
-            ("Target", json!("7700900123"), Fault::Value("Target")),
-            ("Target", json!("(44)"), Fault::Value("Target")),
-            ("Target", json!([]), Fault::Missing("Target")),
-            ("BackfillTime", json!(-1), Fault::Value("BackfillTime")),
-            ("SendTime", json!("soon"), Fault::Shape("SendTime")),
-            ("Content", json!("x".repeat(501)), Fault::Value("Content")),
+            ("SendNo", json!(null), ApiError::Missing("SendNo")),
+            ("SendNo", json!("x".repeat(129)), ApiError::Value("SendNo")),
+            ("Target", json!(""), ApiError::Missing("Target")),
+            ("Target", json!("7700900123"), ApiError::Value("Target")),
+            ("Target", json!("(44)"), ApiError::Value("Target")),
+            ("Target", json!([]), ApiError::Missing("Target")),
+            ("BackfillTime", json!(-1), ApiError::Value("BackfillTime")),
+            ("SendTime", json!("soon"), ApiError::Shape("SendTime")),
+            ("Content", json!("x".repeat(501)), ApiError::Value("Content")),
         ] {
             let mut bad = good.clone();
             bad[name] = value;
@@ -276,18 +276,18 @@ mod tests {
             assert_eq!((report.used, report.phone_numbers.len()), (used, 1), "{body}");
         }
         for (body, fault) in [
-            (json!({}), Fault::Missing("SessionNoSet")),
+            (json!({}), ApiError::Missing("SessionNoSet")),
             (
                 json!({"SessionNoSet": ["a", "b", "c"]}),
-                Fault::Value("SessionNoSet"),
+                ApiError::Value("SessionNoSet"),
             ),
             (
                 json!({"SessionNoSet": ["a"], "PhoneNumbers": ["x"]}),
-                Fault::Value("PhoneNumbers"),
+                ApiError::Value("PhoneNumbers"),
             ),
             (
                 json!({"SessionNoSet": ["a"], "CustomerStatus": "used"}),
-                Fault::Shape("CustomerStatus"),
+                ApiError::Shape("CustomerStatus"),
             ),
         ] {
             assert_eq!(
@@ -304,9 +304,9 @@ mod tests {
             (json!(null), Ok(100)),
             (json!("1"), Ok(1)),
             (json!(200), Ok(200)),
-            (json!(0), Err(Fault::Value("Limit"))),
-            (json!(201), Err(Fault::Value("Limit"))),
-            (json!("all"), Err(Fault::Shape("Limit"))),
+            (json!(0), Err(ApiError::Value("Limit"))),
+            (json!(201), Err(ApiError::Value("Limit"))),
+            (json!("all"), Err(ApiError::Shape("Limit"))),
         ] {
             assert_eq!(read(&json!({"Limit": limit}), parse_pull), expected, "{limit}");
         }

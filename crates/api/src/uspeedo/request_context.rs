@@ -1,7 +1,7 @@
 //! The properties of a request that its response depends on: the wire, the action, the language, its UUID.
 
-use super::fault::Family;
-use super::words::Language;
+use super::api_error::Family;
+use super::error_texts::Language;
 use crate::peek;
 use engine::AnswerTracker;
 use engine::Dialect;

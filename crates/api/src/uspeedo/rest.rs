@@ -1,11 +1,11 @@
 //! uSpeedo REST v1 (the uSpeedo REST v1 document): method and path choose the operation, HTTP Basic names the caller.
 
+use super::api_error::ApiError;
 use super::auth::Caller;
-use super::fault::Fault;
-use super::perform::Request as Known;
+use super::handle_action::ActionRequest as Known;
 use super::request_context::RequestContext;
 use super::tree::Members;
-use super::{auth, denied, exchange, templates, wire};
+use super::{auth, credentials, handler, templates, wire};
 use crate::serve::Client;
 use crate::{Api, Limits};
 use axum::extract::{Request, State};
@@ -36,20 +36,20 @@ pub(super) async fn send(State(api): State<Arc<Api>>, request: Request) -> Respo
             uspeedo_recipients_max,
             uspeedo_values_max,
         )?;
-        exchange::send(&api, &context, &posted.caller, items, &posted.head.headers).await
+        handler::send(&api, &context, &posted.caller, items, &posted.head.headers).await
     };
     let result = result.await;
-    exchange::respond(&context, result)
+    handler::respond(&context, result)
 }
 
 /// `GET /api/v1/usms/USMSSendReceipt?id=…&id=…`
 pub(super) async fn receipts(State(api): State<Arc<Api>>, request: Request) -> Response {
     let context = context();
     let result = match caller_and_ids(&api, request).await {
-        Ok((caller, sessions)) => exchange::receipts(&api, &context, caller.account, &sessions).await,
+        Ok((caller, sessions)) => handler::receipts(&api, &context, caller.account, &sessions).await,
         Err(fault) => Err(fault),
     };
-    exchange::respond(&context, result)
+    handler::respond(&context, result)
 }
 
 /// `POST /api/v1/usms/USMSTemplate`
@@ -61,7 +61,7 @@ pub(super) async fn create_template(State(api): State<Arc<Api>>, request: Reques
         templates::create(known(&api, &context, &posted.caller, &params)).await
     };
     let result = result.await;
-    exchange::respond(&context, result)
+    handler::respond(&context, result)
 }
 
 /// `GET /api/v1/usms/USMSTemplate?id=…&id=…`
@@ -70,7 +70,7 @@ pub(super) async fn show_templates(State(api): State<Arc<Api>>, request: Request
     let result = caller_and_ids(&api, request)
         .await
         .and_then(|(caller, ids)| templates::show(known(&api, &context, &caller, &Members::default()), &ids));
-    exchange::respond(&context, result)
+    handler::respond(&context, result)
 }
 
 /// `PUT /api/v1/usms/USMSTemplate/{id}`
@@ -90,7 +90,7 @@ pub(super) async fn change_template(State(api): State<Arc<Api>>, request: Reques
         templates::change(known(&api, &context, &posted.caller, &params), &id).await
     };
     let result = result.await;
-    exchange::respond(&context, result)
+    handler::respond(&context, result)
 }
 
 /// `DELETE /api/v1/usms/USMSTemplate?id=…&id=…`
@@ -102,7 +102,7 @@ pub(super) async fn remove_templates(State(api): State<Arc<Api>>, request: Reque
         }
         Err(fault) => Err(fault),
     };
-    exchange::respond(&context, result)
+    handler::respond(&context, result)
 }
 
 fn known<'r>(
@@ -120,15 +120,15 @@ fn known<'r>(
 }
 
 /// Authenticates the caller by the head alone.
-async fn caller_of(api: &Api, head: &Parts) -> Result<Caller, Fault> {
+async fn caller_of(api: &Api, head: &Parts) -> Result<Caller, ApiError> {
     let client = Client::of(&head.extensions);
     let shown = auth::basic_shown(&head.headers);
     let user = shown.as_ref().map_or("", |shown| shown.user());
-    let requester = denied::requester(&client, Dialect::UspeedoRest, user);
+    let requester = credentials::requester(&client, Dialect::UspeedoRest, user);
     let turn = api.access.turns.turn(&api.engine, requester).await?;
     let seen = auth::basic(&head.headers, shown.as_ref(), &api.engine.catalog());
-    let caller = denied::checked(api, requester, turn, seen)?;
-    exchange::admit(api, &client, Dialect::UspeedoRest, &caller)?;
+    let caller = credentials::checked(api, requester, turn, seen)?;
+    handler::admit(api, &client, Dialect::UspeedoRest, &caller)?;
     Ok(caller)
 }
 
@@ -139,15 +139,15 @@ struct Posted {
     body: Bytes,
 }
 
-async fn posted(api: &Api, request: Request) -> Result<Posted, Fault> {
+async fn posted(api: &Api, request: Request) -> Result<Posted, ApiError> {
     let (head, body) = request.into_parts();
     let caller = caller_of(api, &head).await?;
-    let body = exchange::read(api, body).await?;
+    let body = handler::read(api, body).await?;
     Ok(Posted { head, caller, body })
 }
 
 impl Posted {
-    async fn params(&self, api: &Api) -> Result<Members<'_>, Fault> {
+    async fn params(&self, api: &Api) -> Result<Members<'_>, ApiError> {
         let client = Client::of(&self.head.extensions);
         let turn = api.access.parsing.turn(self.body.len(), &client).await?;
         let values_max = api.limits.uspeedo_values_max;
@@ -156,7 +156,7 @@ impl Posted {
 }
 
 /// The caller, and the ids of its query.
-async fn caller_and_ids(api: &Api, request: Request) -> Result<(Caller, Vec<String>), Fault> {
+async fn caller_and_ids(api: &Api, request: Request) -> Result<(Caller, Vec<String>), ApiError> {
     let (head, _) = request.into_parts();
     let caller = caller_of(api, &head).await?;
     let query = head.uri.query().unwrap_or_default();
@@ -165,10 +165,10 @@ async fn caller_and_ids(api: &Api, request: Request) -> Result<(Caller, Vec<Stri
 
 /// Any other method of the paths above.
 pub(super) async fn wrong_method() -> Response {
-    exchange::respond(&context(), Err(Fault::Method))
+    handler::respond(&context(), Err(ApiError::Method))
 }
 
 /// Any other path below `/api/v1/usms`.
 pub(super) async fn wrong_path() -> Response {
-    exchange::respond(&context(), Err(Fault::Path))
+    handler::respond(&context(), Err(ApiError::Path))
 }

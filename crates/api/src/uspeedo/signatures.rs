@@ -1,15 +1,15 @@
 //! Signatures: submitted, shown, changed once rejected, removed (contract section 3.3). UCloud only.
 
 use super::answer::done;
-use super::exchange::refused;
-use super::fault::Fault;
+use super::api_error::ApiError;
+use super::error_texts::Thing;
 use super::files::{self, File};
+use super::handle_action::ActionRequest;
+use super::handler::refused;
 use super::params::{bounded, flag, required, required_integer, text, texts};
-use super::perform::Request;
 use super::qualifications;
 use super::templates::{own_details, status_of, with_own_details};
 use super::tree::Members;
-use super::words::Thing;
 use crate::days::{CHINA, at};
 use engine::AccountId;
 use engine::catalog::{Review, Signature, Snapshot};
@@ -90,8 +90,8 @@ pub struct Application {
 }
 
 /// Reads the parameters of `CreateUSMSSignature`.
-pub fn parse_new(params: &Members<'_>) -> Result<Application, Fault> {
-    let description = other(params, "Description")?.ok_or(Fault::Missing("Description"))?;
+pub fn parse_new(params: &Members<'_>) -> Result<Application, ApiError> {
+    let description = other(params, "Description")?.ok_or(ApiError::Missing("Description"))?;
     required_integer(params, "CertificateType", 0..=5)?;
     let blank = Details {
         international: flag(params, "International")?.unwrap_or(false),
@@ -101,13 +101,13 @@ pub fn parse_new(params: &Members<'_>) -> Result<Application, Fault> {
     };
     let application = parse(params, blank)?;
     if application.details.sig_purpose == 1 && application.proxy_file.is_none() {
-        return Err(Fault::Missing("ProxyFile"));
+        return Err(ApiError::Missing("ProxyFile"));
     }
     Ok(application)
 }
 
 /// What `UpdateUSMSSignature` makes of a signature with these details.
-pub fn parse_edit(params: &Members<'_>, old: &Details) -> Result<Application, Fault> {
+pub fn parse_edit(params: &Members<'_>, old: &Details) -> Result<Application, ApiError> {
     let mut blank = old.clone();
     let documents = [
         ("Document", &mut blank.document),
@@ -123,13 +123,13 @@ pub fn parse_edit(params: &Members<'_>, old: &Details) -> Result<Application, Fa
     let proxy =
         application.proxy_file.is_some() || details.proxy_file.is_some() || details.proxy_doc.is_some();
     if details.sig_purpose == 1 && !proxy {
-        return Err(Fault::Missing("ProxyFile"));
+        return Err(ApiError::Missing("ProxyFile"));
     }
     Ok(application)
 }
 
 /// What both have in common.
-fn parse(params: &Members<'_>, mut details: Details) -> Result<Application, Fault> {
+fn parse(params: &Members<'_>, mut details: Details) -> Result<Application, ApiError> {
     let name = required(params, "SigContent")?;
     let lengths = if details.international {
         INTERNATIONAL_CHARS
@@ -139,7 +139,7 @@ fn parse(params: &Members<'_>, mut details: Details) -> Result<Application, Faul
     let bare = bare(name);
     let odd = |c: char| matches!(c, '【' | '】' | '[' | ']') || is_invisible(c);
     if !lengths.contains(&bare.chars().count()) || bare.chars().any(odd) || !is_plain(bare) {
-        return Err(Fault::Value("SigContent"));
+        return Err(ApiError::Value("SigContent"));
     }
     let small = |name, max| required_integer(params, name, 0..=max);
     details.sig_type = u8::try_from(small("SigType", 5)?).unwrap_or_default();
@@ -174,7 +174,7 @@ fn bare(written: &str) -> &str {
         .trim()
 }
 
-fn other(params: &Members<'_>, name: &'static str) -> Result<Option<String>, Fault> {
+fn other(params: &Members<'_>, name: &'static str) -> Result<Option<String>, ApiError> {
     Ok(bounded(params, name, OTHER_CHARS_MAX)?.map(str::to_owned))
 }
 
@@ -204,7 +204,7 @@ struct Created<'a> {
 }
 
 /// `CreateUSMSSignature`
-pub(super) async fn create(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) async fn create(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     let application = parse_new(request.params)?;
     let account = request.caller.account;
     let catalog = request.engine().catalog();
@@ -213,7 +213,7 @@ pub(super) async fn create(request: Request<'_>) -> Result<Vec<u8>, Fault> {
         .signatures_of(account)
         .any(|other| *other.text == *application.text)
     {
-        return Err(Fault::NameTaken(Thing::Signature));
+        return Err(ApiError::NameTaken(Thing::Signature));
     }
     if let Some(id) = &application.details.qualification_id {
         qualifications::must_exist(request, id).await?;
@@ -241,10 +241,10 @@ pub(super) async fn create(request: Request<'_>) -> Result<Vec<u8>, Fault> {
 
 /// Stores the documents of an application; returns its details with their numbers.
 async fn keep_documents(
-    request: Request<'_>,
+    request: ActionRequest<'_>,
     application: &Application,
     before: Details,
-) -> Result<Details, Fault> {
+) -> Result<Details, ApiError> {
     let mut details = application.details.clone();
     (details.file, details.proxy_file) = (before.file, before.proxy_file);
     if let Some(file) = &application.file {
@@ -279,7 +279,7 @@ struct OutSignature<'a> {
 }
 
 /// `QueryUSMSSignature`: by id or by text; the id counts when both are given.
-pub(super) fn query(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) fn query(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     let catalog = request.engine().catalog();
     let account = request.caller.account;
     let found = match (
@@ -288,9 +288,9 @@ pub(super) fn query(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     ) {
         (Some(id), _) => by_id(&catalog, account, id),
         (None, Some(text)) => catalog.signature_by_text(account, text),
-        (None, None) => return Err(Fault::Missing("SigId")),
+        (None, None) => return Err(ApiError::Missing("SigId")),
     };
-    let signature = found.ok_or(Fault::Unknown(Thing::Signature))?;
+    let signature = found.ok_or(ApiError::Unknown(Thing::Signature))?;
     Ok(done(
         request.context,
         &Found {
@@ -305,18 +305,18 @@ pub(super) fn query(request: Request<'_>) -> Result<Vec<u8>, Fault> {
 }
 
 /// `UpdateUSMSSignature`
-pub(super) async fn update(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) async fn update(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     let account = request.caller.account;
     let catalog = request.engine().catalog();
     let found = by_id(&catalog, account, required(request.params, "SigId")?);
     let before: Details = found.map_or_else(Details::default, |found| own_details(&found.details));
     let application = parse_edit(request.params, &before)?;
-    let signature = found.ok_or(Fault::Unknown(Thing::Signature))?;
+    let signature = found.ok_or(ApiError::Unknown(Thing::Signature))?;
     // Checked before the documents are stored; the engine checks again when it changes the signature.
     match signature.review {
         Review::Rejected => {}
-        Review::Submitted => return Err(Fault::InReview(Thing::Signature)),
-        _ => return Err(Fault::NotRejected),
+        Review::Submitted => return Err(ApiError::InReview(Thing::Signature)),
+        _ => return Err(ApiError::NotRejected),
     }
     let details = keep_documents(request, &application, before.clone()).await?;
     let edit = SignatureEdit {
@@ -341,7 +341,7 @@ pub(super) async fn update(request: Request<'_>) -> Result<Vec<u8>, Fault> {
 }
 
 /// `DeleteUSMSSignature`: all or none.
-pub(super) async fn delete(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) async fn delete(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     let account = request.caller.account;
     let ids = texts(
         request.params,
@@ -350,7 +350,7 @@ pub(super) async fn delete(request: Request<'_>) -> Result<Vec<u8>, Fault> {
     )?;
     let catalog = request.engine().catalog();
     let found: Option<Vec<&Arc<Signature>>> = ids.iter().map(|id| by_id(&catalog, account, id)).collect();
-    let found = found.ok_or(Fault::Unknown(Thing::Signature))?;
+    let found = found.ok_or(ApiError::Unknown(Thing::Signature))?;
     let mut numbers: Vec<i64> = found.iter().map(|signature| signature.id).collect();
     numbers.sort_unstable();
     numbers.dedup();

@@ -4,13 +4,13 @@
 //! The engine counts as states change, so the current day is included; the vendor's latest day is yesterday.
 
 use super::answer::done;
-use super::exchange::store_failed;
-use super::fault::Fault;
+use super::api_error::ApiError;
+use super::error_texts::Thing;
+use super::handle_action::ActionRequest;
+use super::handler::store_failed;
 use super::params::{self, bounded, integer, required, required_integer};
-use super::perform::Request;
 use super::templates::class_of;
 use super::tree::Members;
-use super::words::Thing;
 use crate::days::{self, CHINA};
 use crate::delivery_result::is_unsent;
 use engine::sms::class::{Class, Kind};
@@ -64,18 +64,18 @@ pub enum Order {
 }
 
 /// What both actions ask for; each has a parameter the other does not.
-pub fn parse(params: &Members<'_>) -> Result<Question, Fault> {
+pub fn parse(params: &Members<'_>) -> Result<Question, ApiError> {
     let (page, rows) = params::page(params)?;
     let order = match required(params, "OrderBy")? {
         "SendDate" => Order::SendDate,
         "BrevityCode" => Order::BrevityCode,
-        _ => return Err(Fault::Value("OrderBy")),
+        _ => return Err(ApiError::Value("OrderBy")),
     };
     let descending = params::descending(params)?;
     let first = day(params, "StartDate")?;
     let last = day(params, "EndDate")?;
     if last < first || (last - first).get_days() >= DAYS_MAX {
-        return Err(Fault::Value("EndDate"));
+        return Err(ApiError::Value("EndDate"));
     }
     let domestic = required_integer(params, "Domestic", 0..=1)? == 1;
     let countries = bounded(params, "BrevityCode", COUNTRIES_CHARS_MAX)?.unwrap_or_default();
@@ -97,8 +97,8 @@ pub fn parse(params: &Members<'_>) -> Result<Question, Fault> {
     })
 }
 
-fn day(params: &Members<'_>, name: &'static str) -> Result<Date, Fault> {
-    days::read(required(params, name)?).ok_or(Fault::Value(name))
+fn day(params: &Members<'_>, name: &'static str) -> Result<Date, ApiError> {
+    days::read(required(params, name)?).ok_or(ApiError::Value(name))
 }
 
 /// How a country is named: as ISO 3166 writes it; by its calling code where that is not one country's (+1).
@@ -306,7 +306,7 @@ struct Report<'a> {
 }
 
 /// `GetUSMSSendStatistics`
-pub(super) async fn by_country(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) async fn by_country(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     let question = Question {
         template: None,
         ..parse(request.params)?
@@ -323,7 +323,7 @@ pub(super) async fn by_country(request: Request<'_>) -> Result<Vec<u8>, Fault> {
 }
 
 /// `GetUSMSTemplateSendStatistics`
-pub(super) async fn by_template(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) async fn by_template(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     let question = Question {
         class: None,
         ..parse(request.params)?
@@ -334,7 +334,7 @@ pub(super) async fn by_template(request: Request<'_>) -> Result<Vec<u8>, Fault> 
         None => Vec::new(),
         Some(id) => match catalog.template_by_ut_id(account, id) {
             Some(entry) => vec![entry.template.number],
-            None => return Err(Fault::Unknown(Thing::Template)),
+            None => return Err(ApiError::Unknown(Thing::Template)),
         },
     };
     let (rows, all) = question.sum(&read(request, &question, templates).await?, true);
@@ -363,11 +363,11 @@ pub(super) async fn by_template(request: Request<'_>) -> Result<Vec<u8>, Fault> 
 
 /// The counters a question is about: text messages of the whole account, over whatever wire they came.
 async fn read(
-    request: Request<'_>,
+    request: ActionRequest<'_>,
     question: &Question,
     templates: Vec<i64>,
-) -> Result<Vec<Statistic>, Fault> {
-    let span = days::span(question.first, question.last, CHINA).ok_or(Fault::Value("StartDate"))?;
+) -> Result<Vec<Statistic>, ApiError> {
+    let span = days::span(question.first, question.last, CHINA).ok_or(ApiError::Value("StartDate"))?;
     let filter = StatisticsFilter {
         from: span.start,
         until: span.end,
@@ -382,7 +382,7 @@ async fn read(
     let found = found.map_err(|error| store_failed(request.context, &error))?;
     // At the limit some rows may be missing: an error that requires a shorter time is better than wrong sums.
     if found.len() >= request.engine().settings().account_limits.statistics_rows_max {
-        return Err(Fault::Value("EndDate"));
+        return Err(ApiError::Value("EndDate"));
     }
     Ok(found)
 }
@@ -401,7 +401,7 @@ mod tests {
             .collect()
     }
 
-    fn context(extra: Value) -> Result<Question, Fault> {
+    fn context(extra: Value) -> Result<Question, ApiError> {
         let mut body = json!({"Page": 0, "NumPerPage": 10, "OrderBy": "SendDate", "OrderType": "asc",
             "StartDate": "2026-11-01", "EndDate": "2026-11-30", "Domestic": 0});
         for (name, value) in extra.as_object().unwrap() {
@@ -508,24 +508,24 @@ mod tests {
     #[test]
     fn invalid_queries_are_refused_field_by_field() {
         for (extra, fault) in [
-            (json!({"Page": null}), Fault::Missing("Page")),
-            (json!({"Page": -1}), Fault::Value("Page")),
-            (json!({"NumPerPage": 0}), Fault::Value("NumPerPage")),
-            (json!({"NumPerPage": 1001}), Fault::Value("NumPerPage")),
-            (json!({"OrderBy": "Count"}), Fault::Value("OrderBy")),
-            (json!({"OrderType": "up"}), Fault::Value("OrderType")),
-            (json!({"StartDate": ""}), Fault::Missing("StartDate")),
-            (json!({"StartDate": "2026-13-01"}), Fault::Value("StartDate")),
-            (json!({"EndDate": "2026-10-31"}), Fault::Value("EndDate")),
-            (json!({"EndDate": "2027-11-02"}), Fault::Value("EndDate")),
-            (json!({"Domestic": 2}), Fault::Value("Domestic")),
-            (json!({"Domestic": null}), Fault::Missing("Domestic")),
-            (json!({"Purpose": 4}), Fault::Value("Purpose")),
-            (json!({"BrevityCode": []}), Fault::Missing("never")),
+            (json!({"Page": null}), ApiError::Missing("Page")),
+            (json!({"Page": -1}), ApiError::Value("Page")),
+            (json!({"NumPerPage": 0}), ApiError::Value("NumPerPage")),
+            (json!({"NumPerPage": 1001}), ApiError::Value("NumPerPage")),
+            (json!({"OrderBy": "Count"}), ApiError::Value("OrderBy")),
+            (json!({"OrderType": "up"}), ApiError::Value("OrderType")),
+            (json!({"StartDate": ""}), ApiError::Missing("StartDate")),
+            (json!({"StartDate": "2026-13-01"}), ApiError::Value("StartDate")),
+            (json!({"EndDate": "2026-10-31"}), ApiError::Value("EndDate")),
+            (json!({"EndDate": "2027-11-02"}), ApiError::Value("EndDate")),
+            (json!({"Domestic": 2}), ApiError::Value("Domestic")),
+            (json!({"Domestic": null}), ApiError::Missing("Domestic")),
+            (json!({"Purpose": 4}), ApiError::Value("Purpose")),
+            (json!({"BrevityCode": []}), ApiError::Missing("never")),
         ] {
             let answer = context(extra.clone());
             match fault {
-                Fault::Missing("never") => assert!(answer.is_ok(), "{extra}"),
+                ApiError::Missing("never") => assert!(answer.is_ok(), "{extra}"),
                 fault => assert_eq!(answer, Err(fault), "{extra}"),
             }
         }

@@ -4,13 +4,13 @@
 //! details under a name of its own, so that the other families' stay what they are.
 
 use super::answer::done;
-use super::exchange::refused;
-use super::fault::Fault;
+use super::api_error::ApiError;
+use super::error_texts::Thing;
+use super::handle_action::ActionRequest;
+use super::handler::refused;
 use super::params::{self, bounded, check_account_id, flag, required, required_integer, texts};
-use super::perform::Request;
 use super::request_context::RequestContext;
 use super::tree::{Members, Node};
-use super::words::Thing;
 use engine::Dialect;
 use engine::catalog::{Position, Review, Template};
 use engine::manage::{NewTemplate, TemplateEdit, Then};
@@ -79,18 +79,19 @@ pub(super) fn with_own_details<T: Serialize>(details: &Value, own: &T) -> Value 
 }
 
 /// Reads the parameters of `CreateUSMSTemplate`.
-pub fn parse_new(params: &Members<'_>, dialect: Dialect) -> Result<NewTemplate, Fault> {
+pub fn parse_new(params: &Members<'_>, dialect: Dialect) -> Result<NewTemplate, ApiError> {
     check_account_id(params)?;
     let purpose = required_integer(params, "Purpose", 1..=3)?;
-    let class = class_of(purpose).ok_or(Fault::Value("Purpose"))?;
-    let name = params::name(params, "TemplateName", NAME_CHARS_MAX)?.ok_or(Fault::Missing("TemplateName"))?;
-    let content = content(params, NEW_TEXT_CHARS_MAX)?.ok_or(Fault::Missing("Template"))?;
+    let class = class_of(purpose).ok_or(ApiError::Value("Purpose"))?;
+    let name =
+        params::name(params, "TemplateName", NAME_CHARS_MAX)?.ok_or(ApiError::Missing("TemplateName"))?;
+    let content = content(params, NEW_TEXT_CHARS_MAX)?.ok_or(ApiError::Missing("Template"))?;
     check_placeholders(content)?;
     let remark = bounded(params, "Remark", REMARK_CHARS_MAX)?.unwrap_or_default();
     let details = edited(params, Details::default())?;
     let opt_out_missing = details.unsubscribe_info.is_empty() && !details.international;
     if dialect == Dialect::Ucloud && class == Class::Marketing && opt_out_missing {
-        return Err(Fault::Missing("UnsubscribeInfo"));
+        return Err(ApiError::Missing("UnsubscribeInfo"));
     }
     Ok(NewTemplate {
         name: name.into(),
@@ -107,13 +108,13 @@ pub fn parse_new(params: &Members<'_>, dialect: Dialect) -> Result<NewTemplate, 
 }
 
 /// Reads the changes that `UpdateUSMSTemplate` makes to a template with these details.
-pub fn parse_edit(params: &Members<'_>, dialect: Dialect, old: &Value) -> Result<TemplateEdit, Fault> {
+pub fn parse_edit(params: &Members<'_>, dialect: Dialect, old: &Value) -> Result<TemplateEdit, ApiError> {
     check_account_id(params)?;
     let name = params::name(params, "TemplateName", NAME_CHARS_MAX)?;
     let content = content(params, TEXT_CHARS_MAX)?;
     // The Action pages demand one of the two in prose; REST v1 marks all parameters optional.
     if dialect != Dialect::UspeedoRest && name.is_none() && content.is_none() {
-        return Err(Fault::Missing("Template"));
+        return Err(ApiError::Missing("Template"));
     }
     let remark = bounded(params, "Remark", REMARK_CHARS_MAX)?;
     let before: Details = own_details(old);
@@ -132,20 +133,20 @@ pub fn parse_edit(params: &Members<'_>, dialect: Dialect, old: &Value) -> Result
 }
 
 /// What looks like a placeholder must be one: it would be sent as it stands.
-fn check_placeholders(text: &str) -> Result<(), Fault> {
+fn check_placeholders(text: &str) -> Result<(), ApiError> {
     let found = unread_placeholder(text);
-    found.map_or(Ok(()), |_| Err(Fault::Placeholder))
+    found.map_or(Ok(()), |_| Err(ApiError::Placeholder))
 }
 
-fn content<'m>(params: &'m Members<'_>, chars_max: usize) -> Result<Option<&'m str>, Fault> {
+fn content<'m>(params: &'m Members<'_>, chars_max: usize) -> Result<Option<&'m str>, ApiError> {
     match bounded(params, "Template", chars_max)? {
-        Some(content) if content.trim().is_empty() => Err(Fault::Value("Template")),
+        Some(content) if content.trim().is_empty() => Err(ApiError::Value("Template")),
         content => Ok(content),
     }
 }
 
 /// Details with what a request says of them; what it does not name stays.
-fn edited(params: &Members<'_>, mut details: Details) -> Result<Details, Fault> {
+fn edited(params: &Members<'_>, mut details: Details) -> Result<Details, ApiError> {
     let texts = [
         ("Instruction", &mut details.instruction),
         ("BrevityCode", &mut details.brevity_code),
@@ -167,7 +168,7 @@ fn edited(params: &Members<'_>, mut details: Details) -> Result<Details, Fault> 
 }
 
 /// A list of whole numbers; REST's try-it form shows it as a JSON text (contract section 3.1).
-fn tags(params: &Members<'_>) -> Result<Option<Vec<i64>>, Fault> {
+fn tags(params: &Members<'_>) -> Result<Option<Vec<i64>>, ApiError> {
     const NAME: &str = "Tags";
     let number = |node: &Node<'_>| node.as_text().and_then(|text| text.parse::<i64>().ok());
     let list: Option<Vec<i64>> = match params.get(NAME) {
@@ -176,8 +177,8 @@ fn tags(params: &Members<'_>) -> Result<Option<Vec<i64>>, Fault> {
         Some(Node::Text(text)) if text.trim_ascii_start().starts_with('[') => serde_json::from_str(text).ok(),
         Some(one) => number(one).map(|one| vec![one]),
     };
-    match list.ok_or(Fault::Shape(NAME))? {
-        list if list.len() > TAGS_MAX => Err(Fault::Value(NAME)),
+    match list.ok_or(ApiError::Shape(NAME))? {
+        list if list.len() > TAGS_MAX => Err(ApiError::Value(NAME)),
         list => Ok(Some(list)),
     }
 }
@@ -277,7 +278,7 @@ struct Found<T> {
 }
 
 /// `CreateUSMSTemplate`, `POST USMSTemplate`
-pub(super) async fn create(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) async fn create(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     let new = parse_new(request.params, request.context.dialect)?;
     let template = request
         .engine()
@@ -293,7 +294,7 @@ pub(super) async fn create(request: Request<'_>) -> Result<Vec<u8>, Fault> {
 }
 
 /// `QueryUSMSTemplate`: one template at UCloud, several at uSpeedo.
-pub(super) fn query(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) fn query(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     check_account_id(request.params)?;
     let ids_max = match request.context.dialect {
         Dialect::Ucloud => 1,
@@ -304,7 +305,7 @@ pub(super) fn query(request: Request<'_>) -> Result<Vec<u8>, Fault> {
 }
 
 /// Templates by their ids. Those that are not there are left out, but one must be there.
-pub(super) fn show(request: Request<'_>, ids: &[String]) -> Result<Vec<u8>, Fault> {
+pub(super) fn show(request: ActionRequest<'_>, ids: &[String]) -> Result<Vec<u8>, ApiError> {
     let catalog = request.engine().catalog();
     let found: Vec<_> = ids
         .iter()
@@ -312,7 +313,7 @@ pub(super) fn show(request: Request<'_>, ids: &[String]) -> Result<Vec<u8>, Faul
         .map(|entry| out(request.context, &entry.template))
         .collect();
     let Some(first) = found.first() else {
-        return Err(Fault::Unknown(Thing::Template));
+        return Err(ApiError::Unknown(Thing::Template));
     };
     Ok(match request.context.dialect {
         // UCloud's clients decode one object, uSpeedo's a list (contract sections 3.2 and 3.3).
@@ -322,13 +323,13 @@ pub(super) fn show(request: Request<'_>, ids: &[String]) -> Result<Vec<u8>, Faul
 }
 
 /// `UpdateUSMSTemplate`
-pub(super) async fn update(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) async fn update(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     let id = required(request.params, "TemplateId")?;
     change(request, id).await
 }
 
 /// Changes the template of an id.
-pub(super) async fn change(request: Request<'_>, id: &str) -> Result<Vec<u8>, Fault> {
+pub(super) async fn change(request: ActionRequest<'_>, id: &str) -> Result<Vec<u8>, ApiError> {
     let catalog = request.engine().catalog();
     let account = request.caller.account;
     let template = catalog
@@ -343,7 +344,7 @@ pub(super) async fn change(request: Request<'_>, id: &str) -> Result<Vec<u8>, Fa
     {
         check_placeholders(text)?;
     }
-    let number = template.ok_or(Fault::Unknown(Thing::Template))?.number;
+    let number = template.ok_or(ApiError::Unknown(Thing::Template))?.number;
     request
         .engine()
         .change_template(account, number, edit)
@@ -353,7 +354,7 @@ pub(super) async fn change(request: Request<'_>, id: &str) -> Result<Vec<u8>, Fa
 }
 
 /// `DeleteUSMSTemplate`
-pub(super) async fn delete(request: Request<'_>) -> Result<Vec<u8>, Fault> {
+pub(super) async fn delete(request: ActionRequest<'_>) -> Result<Vec<u8>, ApiError> {
     check_account_id(request.params)?;
     let ids = texts(
         request.params,
@@ -364,14 +365,14 @@ pub(super) async fn delete(request: Request<'_>) -> Result<Vec<u8>, Fault> {
 }
 
 /// Removes the templates of these ids, all or none.
-pub(super) async fn remove(request: Request<'_>, ids: &[String]) -> Result<Vec<u8>, Fault> {
+pub(super) async fn remove(request: ActionRequest<'_>, ids: &[String]) -> Result<Vec<u8>, ApiError> {
     let account = request.caller.account;
     let catalog = request.engine().catalog();
     let numbers: Option<Vec<i64>> = ids
         .iter()
         .map(|id| Some(catalog.template_by_ut_id(account, id)?.template.number))
         .collect();
-    let mut numbers = numbers.ok_or(Fault::Unknown(Thing::Template))?;
+    let mut numbers = numbers.ok_or(ApiError::Unknown(Thing::Template))?;
     numbers.sort_unstable();
     numbers.dedup();
     request

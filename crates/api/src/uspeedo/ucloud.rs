@@ -1,13 +1,13 @@
 //! UCloud Action: one path, everything among the parameters, in a query, a form or a JSON body.
 
+use super::api_error::ApiError;
 use super::auth::Caller;
 use super::canon::{PUBLIC_KEY, SIGNATURE};
-use super::fault::Fault;
-use super::perform::{self, Request as Known};
+use super::error_texts::Language;
+use super::handle_action::{self, ActionRequest as Known};
 use super::request_context::{Action, RequestContext};
 use super::tree::Members;
-use super::words::Language;
-use super::{auth, boundaries, denied, exchange, wire};
+use super::{auth, boundaries, credentials, handler, wire};
 use crate::access::signed::Signed;
 use crate::serve::Client;
 use crate::{Api, peek};
@@ -37,19 +37,19 @@ pub(super) async fn answer(State(api): State<Arc<Api>>, request: Request) -> Res
     if result.is_err() {
         context.name_from(body.as_deref().unwrap_or_default(), head.uri.query());
     }
-    exchange::respond(&context, result)
+    handler::respond(&context, result)
 }
 
 /// The body. Of a request that is signed in its query by a key that nobody has, only what has arrived of it: more would make
 /// no difference.
-async fn receive(api: &Api, head: &Parts, body: Body) -> Result<Bytes, Fault> {
+async fn receive(api: &Api, head: &Parts, body: Body) -> Result<Bytes, ApiError> {
     let query = head.uri.query().unwrap_or_default().as_bytes();
     let signed = peek::text(b"", query, SIGNATURE).is_some();
     let key = peek::text(b"", query, PUBLIC_KEY).filter(|_| signed);
     if key.is_some_and(|key| !auth::is_known(&key, &api.engine.catalog())) {
         return Ok(crate::body::arrived(body).await);
     }
-    exchange::read(api, body).await
+    handler::read(api, body).await
 }
 
 async fn try_answer(
@@ -58,7 +58,7 @@ async fn try_answer(
     client: &Client,
     head: &Parts,
     body: &[u8],
-) -> Result<Vec<u8>, Fault> {
+) -> Result<Vec<u8>, ApiError> {
     let catalog = api.engine.catalog();
     let query = head.uri.query().unwrap_or_default().as_bytes();
     if body.len() >= PEEKED_BYTES_MIN {
@@ -69,12 +69,12 @@ async fn try_answer(
         });
         if !is_known {
             let user = seen.unwrap_or_default();
-            let requester = denied::requester(client, context.dialect, &user);
+            let requester = credentials::requester(client, context.dialect, &user);
             let turn = api.access.turn_of(&api.engine, requester, body.len()).await?;
-            return denied::checked(api, requester, turn, Err(of_unverified(context, body, query)));
+            return credentials::checked(api, requester, turn, Err(of_unverified(context, body, query)));
         }
     }
-    let requester = denied::requester(client, context.dialect, "");
+    let requester = credentials::requester(client, context.dialect, "");
     let request = Parameters {
         body,
         query,
@@ -88,10 +88,10 @@ async fn try_answer(
         .await;
     let (caller, params) = checked?;
     // What was signed decides, and only that.
-    let named = params.get("Action").ok_or(Fault::ActionMissing)?;
+    let named = params.get("Action").ok_or(ApiError::ActionMissing)?;
     context.action = Some(action(named.as_text(), context.dialect)?);
     let params = boundaries::nest_signed(params)?;
-    exchange::admit(api, client, context.dialect, &caller)?;
+    handler::admit(api, client, context.dialect, &caller)?;
     check_project(api, caller.account, &params)?;
     let known = Known {
         api,
@@ -99,8 +99,12 @@ async fn try_answer(
         caller: &caller,
         params: &params,
     };
-    let requester = denied::requester(client, context.dialect, &caller.user);
-    denied::seen_before(api, requester, perform::perform(known, &head.headers).await)
+    let requester = credentials::requester(client, context.dialect, &caller.user);
+    credentials::seen_before(
+        api,
+        requester,
+        handle_action::handle_action(known, &head.headers).await,
+    )
 }
 
 /// Parameters with a key and a signature among them, in a body and a query.
@@ -116,13 +120,13 @@ struct Parameters<'r, 's> {
 impl<'r> Signed for Parameters<'r, '_> {
     type Read = (Members<'r>, Members<'r>);
     type Verified = (Caller, Members<'r>);
-    type Refusal = Fault;
+    type Refusal = ApiError;
 
-    fn read(&mut self) -> Result<Self::Read, Fault> {
+    fn read(&mut self) -> Result<Self::Read, ApiError> {
         let posted = wire::parse_params(self.body, self.values_max)?;
-        let query = Members::from_form(self.query, self.values_max).map_err(|_| Fault::Unreadable)?;
+        let query = Members::from_form(self.query, self.values_max).map_err(|_| ApiError::Unreadable)?;
         let named = posted.get("Action").or_else(|| query.get("Action"));
-        let named = named.ok_or(Fault::ActionMissing)?;
+        let named = named.ok_or(ApiError::ActionMissing)?;
         self.context.action = Some(action(named.as_text(), self.context.dialect)?);
         Ok((posted, query))
     }
@@ -131,55 +135,55 @@ impl<'r> Signed for Parameters<'r, '_> {
         auth::public_key(posted, query).unwrap_or_default()
     }
 
-    fn verify(&self, (posted, query): Self::Read) -> Result<Self::Verified, Fault> {
+    fn verify(&self, (posted, query): Self::Read) -> Result<Self::Verified, ApiError> {
         auth::parameters(posted, query, self.catalog)
     }
 
-    fn reason(fault: &Fault) -> Option<&'static str> {
-        denied::reason(fault)
+    fn reason(fault: &ApiError) -> Option<&'static str> {
+        credentials::reason(fault)
     }
 }
 
-fn action(name: Option<&str>, dialect: Dialect) -> Result<Action, Fault> {
+fn action(name: Option<&str>, dialect: Dialect) -> Result<Action, ApiError> {
     name.and_then(|name| Action::named(name, dialect))
-        .ok_or(Fault::ActionUnknown)
+        .ok_or(ApiError::ActionUnknown)
 }
 
 /// The error of a request with an unknown key: of a short one the first in the order of the checks, of a long one the key
 /// alone. Nothing of a long body is kept for that: unverified clients may send many.
-fn of_unverified(context: &mut RequestContext, body: &[u8], query: &[u8]) -> Fault {
+fn of_unverified(context: &mut RequestContext, body: &[u8], query: &[u8]) -> ApiError {
     if body.len() > peek::EXACT_BYTES_MAX {
-        return Fault::KeyUnknown;
+        return ApiError::KeyUnknown;
     }
     if !peek::is_readable(body) || Members::from_form(query, peek::EXACT_BYTES_MAX).is_err() {
-        return Fault::Unreadable;
+        return ApiError::Unreadable;
     }
     let Some(name) = peek::text(body, query, "Action") else {
-        return Fault::ActionMissing;
+        return ApiError::ActionMissing;
     };
     match action(Some(&name), context.dialect) {
         Ok(action) => context.action = Some(action),
         Err(fault) => return fault,
     }
     match peek::text(body, query, SIGNATURE) {
-        Some(_) => Fault::KeyUnknown,
-        None => Fault::SignatureMissing,
+        Some(_) => ApiError::KeyUnknown,
+        None => ApiError::SignatureMissing,
     }
 }
 
 /// No project means the account's default one (contract section 1.4); an account without a list answers for all.
-fn check_project(api: &Api, account: AccountId, params: &Members<'_>) -> Result<(), Fault> {
+fn check_project(api: &Api, account: AccountId, params: &Members<'_>) -> Result<(), ApiError> {
     let Some(project) = params.get("ProjectId") else {
         return Ok(());
     };
-    let project = project.as_text().ok_or(Fault::Shape("ProjectId"))?;
+    let project = project.as_text().ok_or(ApiError::Shape("ProjectId"))?;
     let catalog = api.engine.catalog();
-    let known = &catalog.account(account).ok_or(Fault::KeyUnknown)?.project_ids;
+    let known = &catalog.account(account).ok_or(ApiError::KeyUnknown)?.project_ids;
     let ours = known.is_empty() || known.iter().any(|id| **id == *project);
-    ours.then_some(()).ok_or(Fault::ProjectUnknown)
+    ours.then_some(()).ok_or(ApiError::ProjectUnknown)
 }
 
 /// Any method but GET and POST.
 pub(super) async fn wrong_method(request: Request) -> Response {
-    exchange::wrong_method(Dialect::Ucloud, &request)
+    handler::wrong_method(Dialect::Ucloud, &request)
 }

@@ -5,8 +5,8 @@
 //! Wrong types are refused before anything is accepted: only what is wrong with a recipient's data, not with
 //! the shape of the request, fails that recipient alone.
 
+use super::api_error::ApiError;
 use super::boundaries;
-use super::fault::Fault;
 use super::json_reader;
 use super::params::{self, check_account_id, required, text};
 use super::tree::{Members, Node};
@@ -28,22 +28,22 @@ pub const EXTEND_CODE_DIGITS_MAX: usize = 20;
 
 /// The parameters in a body: a JSON object or a form of at most `values_max` values, distinguished by the first character,
 /// since clients label either with any content type.
-pub fn parse_params(body: &[u8], values_max: usize) -> Result<Members<'_>, Fault> {
+pub fn parse_params(body: &[u8], values_max: usize) -> Result<Members<'_>, ApiError> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
     match body.first() {
         None => Ok(Members::default()),
-        Some(b'{') => Members::from_json(body, values_max).map_err(|_| Fault::Unreadable),
+        Some(b'{') => Members::from_json(body, values_max).map_err(|_| ApiError::Unreadable),
         Some(_) if body.contains(&b'=') && std::str::from_utf8(body).is_ok() => {
-            Members::from_form(body, values_max).map_err(|_| Fault::Unreadable)
+            Members::from_form(body, values_max).map_err(|_| ApiError::Unreadable)
         }
-        Some(_) => Err(Fault::Unreadable),
+        Some(_) => Err(ApiError::Unreadable),
     }
 }
 
 /// The JSON object of a REST request. Nothing in it is signed, so dotted names get their structure at once.
-pub fn parse_json(body: &[u8], values_max: usize) -> Result<Members<'_>, Fault> {
+pub fn parse_json(body: &[u8], values_max: usize) -> Result<Members<'_>, ApiError> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    boundaries::nest(Members::from_json(body, values_max).map_err(|_| Fault::Unreadable)?)
+    boundaries::nest(Members::from_json(body, values_max).map_err(|_| ApiError::Unreadable)?)
 }
 
 /// Reads the parameters of `SendBatchUSMSMessage`, on any of the three wires. `values_max` bounds a `TaskContent` that is a
@@ -53,16 +53,18 @@ pub fn parse_batch(
     dialect: Dialect,
     recipients_max: usize,
     values_max: usize,
-) -> Result<Vec<Item>, Fault> {
+) -> Result<Vec<Item>, ApiError> {
     check_account_id(params)?;
-    let content = params.get("TaskContent").ok_or(Fault::Missing("TaskContent"))?;
-    let shape = Fault::Shape("TaskContent");
+    let content = params
+        .get("TaskContent")
+        .ok_or(ApiError::Missing("TaskContent"))?;
+    let shape = ApiError::Shape("TaskContent");
     match content {
         Node::List(list) => items(list, dialect, recipients_max),
         Node::Text(text) => {
             let json = task_content(text).ok_or(shape)?;
             match json_reader::read(&json, values_max).map_err(|_| shape)? {
-                Node::List(list) if list.is_empty() => Err(Fault::Missing("TaskContent")),
+                Node::List(list) if list.is_empty() => Err(ApiError::Missing("TaskContent")),
                 Node::List(list) => items(&list, dialect, recipients_max),
                 _ => Err(shape),
             }
@@ -72,27 +74,30 @@ pub fn parse_batch(
 }
 
 /// Reads the parameters of `SendUSMSMessage`: one text to many numbers (contract sections 3.2 and 3.3).
-pub fn parse_single(params: &Members<'_>, recipients_max: usize) -> Result<Vec<Item>, Fault> {
+pub fn parse_single(params: &Members<'_>, recipients_max: usize) -> Result<Vec<Item>, ApiError> {
     check_account_id(params)?;
     let template = required(params, "TemplateId")?;
-    let numbers = match params.get("PhoneNumbers").ok_or(Fault::Missing("PhoneNumbers"))? {
+    let numbers = match params
+        .get("PhoneNumbers")
+        .ok_or(ApiError::Missing("PhoneNumbers"))?
+    {
         Node::List(list) => list.as_slice(),
         one @ (Node::Text(_) | Node::Number(_)) => std::slice::from_ref(one),
-        _ => return Err(Fault::Shape("PhoneNumbers")),
+        _ => return Err(ApiError::Shape("PhoneNumbers")),
     };
     if numbers.len() > recipients_max {
-        return Err(Fault::Recipients("PhoneNumbers"));
+        return Err(ApiError::Recipients("PhoneNumbers"));
     }
     let extend_code = text(params, "ExtendCode")?;
     if extend_code.is_some_and(|code| !is_extend_code(code)) {
-        return Err(Fault::Value("ExtendCode"));
+        return Err(ApiError::Value("ExtendCode"));
     }
     // An invalid one is not returned, and stops nothing (contract section 3.3).
     let user_id = text(params, "UserId")?.filter(|id| is_user_id(id));
     let extra = Extra::new(user_id, extend_code).to_json();
     let (sender, signature) = source(params, Dialect::Ucloud)?;
     let recipients = numbers.iter().map(|number| {
-        let phone = number.as_text().ok_or(Fault::Shape("PhoneNumbers"))?;
+        let phone = number.as_text().ok_or(ApiError::Shape("PhoneNumbers"))?;
         Ok(Recipient {
             phone: phone.into(),
             extra: extra.clone(),
@@ -104,14 +109,14 @@ pub fn parse_single(params: &Members<'_>, recipients_max: usize) -> Result<Vec<I
         sender,
         signature,
         values: values(params)?,
-        recipients: recipients.collect::<Result<_, Fault>>()?,
+        recipients: recipients.collect::<Result<_, ApiError>>()?,
     };
     finish(&mut item);
     Ok(vec![item])
 }
 
 /// The session numbers of `GetUSMSSendReceipt`.
-pub fn parse_sessions(params: &Members<'_>, sessions_max: usize) -> Result<Vec<String>, Fault> {
+pub fn parse_sessions(params: &Members<'_>, sessions_max: usize) -> Result<Vec<String>, ApiError> {
     const NAME: &str = "SessionNoSet";
     check_account_id(params)?;
     let texts = params::texts(params, NAME, sessions_max)?;
@@ -126,7 +131,7 @@ pub fn parse_sessions(params: &Members<'_>, sessions_max: usize) -> Result<Vec<S
 
 /// The session numbers or template ids in the query of a REST request: `id` repeated; its documentation page also shows them
 /// separated by commas or as a JSON array (contract section 3.1).
-pub fn parse_ids(query: &str, ids_max: usize) -> Result<Vec<String>, Fault> {
+pub fn parse_ids(query: &str, ids_max: usize) -> Result<Vec<String>, ApiError> {
     let mut ids = Vec::new();
     for (_, value) in form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "id") {
         let bare = value.trim().trim_start_matches('[').trim_end_matches(']');
@@ -152,20 +157,20 @@ fn task_content(text: &str) -> Option<Cow<'_, [u8]>> {
     params::decode(text).map(Cow::Owned)
 }
 
-fn items(list: &[Node<'_>], dialect: Dialect, recipients_max: usize) -> Result<Vec<Item>, Fault> {
+fn items(list: &[Node<'_>], dialect: Dialect, recipients_max: usize) -> Result<Vec<Item>, ApiError> {
     let mut items = Vec::with_capacity(list.len().min(recipients_max));
     let mut recipients = 0_usize;
     for node in list {
         let Node::Members(task) = node else {
-            return Err(Fault::Shape("TaskContent"));
+            return Err(ApiError::Shape("TaskContent"));
         };
-        let targets = match task.get("Target").ok_or(Fault::Missing("Target"))? {
+        let targets = match task.get("Target").ok_or(ApiError::Missing("Target"))? {
             Node::List(list) => list,
-            _ => return Err(Fault::Shape("Target")),
+            _ => return Err(ApiError::Shape("Target")),
         };
         recipients = recipients.saturating_add(targets.len());
         if recipients > recipients_max {
-            return Err(Fault::Recipients("Target"));
+            return Err(ApiError::Recipients("Target"));
         }
         let template = required(task, "TemplateId")?;
         let (sender, signature) = source(task, dialect)?;
@@ -180,7 +185,7 @@ fn items(list: &[Node<'_>], dialect: Dialect, recipients_max: usize) -> Result<V
         let mut apart: Vec<Item> = Vec::new();
         for node in targets {
             let Node::Members(target) = node else {
-                return Err(Fault::Shape("Target"));
+                return Err(ApiError::Shape("Target"));
             };
             let recipient = recipient(target)?;
             let own = if dialect == Dialect::UspeedoAction {
@@ -214,7 +219,7 @@ fn items(list: &[Node<'_>], dialect: Dialect, recipients_max: usize) -> Result<V
 }
 
 /// Sender and signature: `SenderId` at uSpeedo, `SigContent` at UCloud; each takes the other's name too.
-fn source(task: &Members<'_>, dialect: Dialect) -> Result<(Option<Box<str>>, SignatureRef), Fault> {
+fn source(task: &Members<'_>, dialect: Dialect) -> Result<(Option<Box<str>>, SignatureRef), ApiError> {
     let sender = text(task, "SenderId")?;
     let signature = text(task, "SigContent")?;
     // The uSpeedo REST v1 document requires the field; an empty one is known to be taken.
@@ -222,13 +227,13 @@ fn source(task: &Members<'_>, dialect: Dialect) -> Result<(Option<Box<str>>, Sig
         .iter()
         .any(|(name, node)| name == "SenderId" && *node != Node::Null);
     if dialect == Dialect::UspeedoRest && !named && signature.is_none() {
-        return Err(Fault::Missing("SenderId"));
+        return Err(ApiError::Missing("SenderId"));
     }
     let signature = signature.map_or(SignatureRef::OfTemplate, |text| SignatureRef::Text(text.into()));
     Ok((sender.map(Box::from), signature))
 }
 
-fn recipient(target: &Members<'_>) -> Result<Recipient, Fault> {
+fn recipient(target: &Members<'_>) -> Result<Recipient, ApiError> {
     let extra = Extra::new(text(target, "UserId")?, text(target, "ExtendCode")?);
     Ok(Recipient {
         // Absent and empty are one: a hole in a list of numbers fails that number, not the list.
@@ -239,8 +244,8 @@ fn recipient(target: &Members<'_>) -> Result<Recipient, Fault> {
     })
 }
 
-fn values(members: &Members<'_>) -> Result<Values, Fault> {
-    let shape = Fault::Shape("TemplateParams");
+fn values(members: &Members<'_>) -> Result<Values, ApiError> {
+    let shape = ApiError::Shape("TemplateParams");
     let list = match members.get("TemplateParams") {
         None => return Ok(Values::None),
         Some(Node::List(list)) => list,

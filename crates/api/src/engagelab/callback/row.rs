@@ -1,7 +1,7 @@
 //! The rows in the vendor's words.
 
 use crate::delivery_result::{DeliveryResult, is_unsent};
-use crate::engagelab::words::{self, CallbackError, CallbackStatus, SERVER, TEMPLATE_AUDIT, UPLINK};
+use crate::engagelab::display_texts::{self, CallbackError, CallbackStatus, SERVER, TEMPLATE_AUDIT, UPLINK};
 use engine::catalog::{Review, Template};
 use engine::sms::reason::Reason;
 use engine::sms::state::MessageState;
@@ -266,7 +266,7 @@ fn reply(inbound: &Inbound, at: UnixMs) -> Option<Row> {
             response_data: ResponseData {
                 message_sid: inbound.id.0.to_string(),
                 account_sid: inbound.account?.to_string(),
-                from: words::with_plus(&inbound.from),
+                from: display_texts::with_plus(&inbound.from),
                 to: inbound.to.clone(),
                 body: inbound.text.clone(),
             },
@@ -286,7 +286,7 @@ fn reviewed(template: &Template, review: Review, at: UnixMs) -> Row {
                 business_id: template.account.to_string(),
                 template_id: template.number.to_string(),
                 template_name: template.name.clone(),
-                status: words::config_status(review),
+                status: display_texts::config_status(review),
                 reason: if rejected {
                     template.reason.clone()
                 } else {

@@ -1,7 +1,7 @@
 //! The events in the vendor's words.
 
 use crate::delivery_result::DeliveryResult;
-use crate::engagelab::words::{self, HookEvent, MESSAGE_TYPE, SERVER};
+use crate::engagelab::display_texts::{self, HookEvent, MESSAGE_TYPE, SERVER};
 use engine::catalog::{Review, Template};
 use engine::public_id::PublicIds;
 use engine::sms::state::MessageState;
@@ -131,7 +131,7 @@ fn message_status(
         DeliveryResult::ProcessFailed(code) => (HookEvent::ProcessFailed, Some(code)),
         DeliveryResult::SendFailed(code) => (HookEvent::SendFailed, Some(code)),
     };
-    let words = code.map_or(name.message(), words::failure);
+    let words = code.map_or(name.message(), display_texts::failure);
     let prefix = prefix(batch, ids);
     let mut data = data_of(batch, words);
     data.sms_id = Some(format!("{prefix}${}", message.written));
@@ -155,19 +155,19 @@ fn reply(inbound: &Inbound, sms_user: &str, at: UnixMs) -> Option<Event> {
         ..Data::default()
     };
     let mut event = Event::new(HookEvent::Reply, at, data);
-    event.body.from = Some(words::with_plus(&inbound.from));
+    event.body.from = Some(display_texts::with_plus(&inbound.from));
     event.body.to = Some(inbound.to.to_string());
     Some(event)
 }
 
 /// A template's review has ended.
 fn approval(template: &Template, review: Review, sms_user: &str, at: UnixMs) -> Event {
-    let status = words::approval_status(review);
+    let status = display_texts::approval_status(review);
     let data = Data {
         message: HookEvent::TemplateApproval.message().to_owned(),
         template_id: Some(template.number),
         template_name: Some(template.name.clone()),
-        template_type: Some(words::template_type(template.class)),
+        template_type: Some(display_texts::template_type(template.class)),
         approval_status: Some(status),
         approval_message: (status == -1).then(|| template.reason.clone()),
         user_id: Some(template.account.0),
@@ -200,7 +200,7 @@ fn data_of(batch: &BatchView, message: &str) -> Data {
     Data {
         message: message.to_owned(),
         template_id: Some(batch.template),
-        template_type: Some(words::template_type(batch.class)),
+        template_type: Some(display_texts::template_type(batch.class)),
         label_id: Some(batch.label),
         user_id: Some(batch.account.0),
         sms_user: Some(Box::from(&*batch.user)),

@@ -13,8 +13,8 @@
 
 mod event;
 
+use super::display_texts::HookEvent;
 use super::settings;
-use super::words::HookEvent;
 use engine::catalog::EndpointEntry;
 use engine::hex;
 use engine::webhooks::{Call, EventPayload, Format, Method, Schedule, Stamp};

@@ -1,12 +1,12 @@
 //! The steps that all three wires share: read the body, call the engine, send the response.
 
+use super::api_error::ApiError;
 use super::auth::{self, Caller};
-use super::fault::Fault;
+use super::error_texts::Thing;
 use super::receipts::Receipts;
 use super::request_context::{Action, RequestContext};
 use super::rules;
-use super::words::Thing;
-use super::{answer, denied};
+use super::{answer, credentials};
 use crate::Api;
 use crate::access::replays::{Remembered, Replays, Seen};
 use crate::body::BodyError;
@@ -22,22 +22,22 @@ use engine::{AccountId, Dialect, StoreError};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 /// The whole body, if it is no longer than it may be.
-pub(super) async fn read(api: &Api, body: Body) -> Result<Bytes, Fault> {
+pub(super) async fn read(api: &Api, body: Body) -> Result<Bytes, ApiError> {
     crate::body::read(body, api.limits.body_bytes_max)
         .await
         .map_err(|error| match error {
-            BodyError::Busy => Fault::Busy,
-            BodyError::TooLong | BodyError::Broken => Fault::Unreadable,
+            BodyError::Busy => ApiError::Busy,
+            BodyError::TooLong | BodyError::Broken => ApiError::Unreadable,
         })
 }
 
 /// Notes that a caller has shown who it is, and takes one of its requests.
-pub(super) fn admit(api: &Api, client: &Client, dialect: Dialect, caller: &Caller) -> Result<(), Fault> {
-    let requester = denied::requester(client, dialect, &caller.user);
+pub(super) fn admit(api: &Api, client: &Client, dialect: Dialect, caller: &Caller) -> Result<(), ApiError> {
+    let requester = credentials::requester(client, dialect, &caller.user);
     let admitted = api
         .access
         .admit(&api.engine, requester, caller.requests_per_s_max);
-    admitted.map_err(|_| Fault::TooOften)
+    admitted.map_err(|_| ApiError::TooOften)
 }
 
 /// A signed request that acts, held against those that were seen within the window.
@@ -61,7 +61,7 @@ pub(super) fn see<'a>(
     context: &RequestContext,
     caller: &Caller,
     headers: &HeaderMap,
-) -> Result<Option<SeenOnce<'a>>, Fault> {
+) -> Result<Option<SeenOnce<'a>>, ApiError> {
     let (family, replays) = match context.dialect {
         Dialect::Ucloud => (auth::UCLOUD, &api.access.ucloud_replays),
         _ => (auth::USPEEDO, &api.access.uspeedo_replays),
@@ -81,7 +81,7 @@ pub(super) fn see<'a>(
     match replays.see(&request, id, api.engine.passed_ms()) {
         Seen::First(request) => Ok(Some(SeenOnce { replays, request })),
         Seen::SameId => Ok(None),
-        Seen::Again => Err(Fault::Replayed),
+        Seen::Again => Err(ApiError::Replayed),
     }
 }
 
@@ -92,7 +92,7 @@ pub(super) async fn send(
     caller: &Caller,
     items: Vec<Item>,
     headers: &HeaderMap,
-) -> Result<Vec<u8>, Fault> {
+) -> Result<Vec<u8>, ApiError> {
     let once = once(api, context, headers)?;
     let submission = rules::submission(caller, context.dialect, items);
     match api.engine.accept(submission, once).await {
@@ -104,19 +104,19 @@ pub(super) async fn send(
         )),
         Ok((_, AcceptResponse::Replayed { answer, .. })) => Recorded::decode(answer)
             .map(|recorded| recorded.body.into())
-            .ok_or(Fault::Store),
+            .ok_or(ApiError::Store),
         Err(error) => {
             if let AcceptError::Store(source) = &error {
                 tracing::error!(dialect = ?context.dialect, request = context.uuid, %source, "request failed");
             }
-            Err(Fault::from(&error))
+            Err(ApiError::from(&error))
         }
     }
 }
 
 /// The request's `Idempotency-Key`, under which a repeat gets the response to the first request.
-fn once(api: &Api, context: &RequestContext, headers: &HeaderMap) -> Result<Option<Idempotency>, Fault> {
-    let key = idempotency::key(headers).map_err(|_| Fault::Value("Idempotency-Key"))?;
+fn once(api: &Api, context: &RequestContext, headers: &HeaderMap) -> Result<Option<Idempotency>, ApiError> {
+    let key = idempotency::key(headers).map_err(|_| ApiError::Value("Idempotency-Key"))?;
     let Some(key) = key else { return Ok(None) };
     let (ids, context) = (api.engine.public_ids().clone(), context.clone());
     Ok(Some(Idempotency {
@@ -135,18 +135,18 @@ fn once(api: &Api, context: &RequestContext, headers: &HeaderMap) -> Result<Opti
 }
 
 /// The store failed while something was read or written that is not a message.
-pub(super) fn store_failed(context: &RequestContext, source: &StoreError) -> Fault {
-    let fault = Fault::from(source);
-    if fault == Fault::Store {
+pub(super) fn store_failed(context: &RequestContext, source: &StoreError) -> ApiError {
+    let fault = ApiError::from(source);
+    if fault == ApiError::Store {
         tracing::error!(dialect = ?context.dialect, request = context.uuid, %source, "request failed");
     }
     fault
 }
 
 /// A template or signature could not be changed.
-pub(super) fn refused(context: &RequestContext, error: &ManageError, thing: Thing) -> Fault {
-    let fault = Fault::of(error, thing);
-    if fault == Fault::Store {
+pub(super) fn refused(context: &RequestContext, error: &ManageError, thing: Thing) -> ApiError {
+    let fault = ApiError::of(error, thing);
+    if fault == ApiError::Store {
         tracing::error!(dialect = ?context.dialect, request = context.uuid, %error, "request failed");
     }
     fault
@@ -158,7 +158,7 @@ pub(super) async fn receipts(
     context: &RequestContext,
     account: AccountId,
     sessions: &[String],
-) -> Result<Vec<u8>, Fault> {
+) -> Result<Vec<u8>, ApiError> {
     let mut answer = Receipts::new(context);
     for session_no in sessions {
         let messages = match api.engine.public_ids().read_session(account, session_no) {
@@ -180,11 +180,11 @@ pub(super) async fn receipts(
 pub(super) fn wrong_method(dialect: Dialect, request: &Request) -> Response {
     let mut context = RequestContext::new(dialect);
     context.name_from(b"", request.uri().query());
-    respond(&context, Err(Fault::Method))
+    respond(&context, Err(ApiError::Method))
 }
 
 /// Sends an answer off. Its status is 200, whatever it says.
-pub(super) fn respond(context: &RequestContext, result: Result<Vec<u8>, Fault>) -> Response {
+pub(super) fn respond(context: &RequestContext, result: Result<Vec<u8>, ApiError>) -> Response {
     let body = result.unwrap_or_else(|fault| {
         tracing::debug!(dialect = ?context.dialect, request = context.uuid, ?fault, "request rejected");
         answer::refused(context, fault)

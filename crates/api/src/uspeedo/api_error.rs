@@ -1,16 +1,16 @@
-//! Why a request came to nothing, and the code and message in which the two families say so.
+//! Errors of requests, with the code and message of each family.
 //!
-//! A fault ends the whole request: nothing of it was done. What is wrong with single recipients while others were
-//! accepted travels beside RetCode 0 instead, because clients that see another code send the batch again (contract
-//! section 2.3). The texts are in [`words`](super::words).
+//! An error ends the whole request: it had no effect. Errors of single recipients while others were
+//! accepted are listed beside RetCode 0 instead, because clients that see another code send the batch again (contract
+//! section 2.3). The texts are in [`error_texts`](super::error_texts).
 
-use super::words::{Language, Thing, Words, reason, ucloud, uspeedo};
+use super::error_texts::{ErrorText, Language, Thing, reason, ucloud, uspeedo};
 use engine::StoreError;
 use engine::accept::{AcceptError, Refusal};
 use engine::manage::ManageError;
 use engine::sms::template::PLACEHOLDER_RULE;
 
-/// Which family's words.
+/// The family of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// uSpeedo, both wires: 2153xx (contract section 4.1).
@@ -19,9 +19,9 @@ pub enum Family {
     Ucloud,
 }
 
-/// Why a request came to nothing.
+/// Why a request had no effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum ApiError {
     /// The body is too long, cut off, not UTF-8, or neither JSON nor a form.
     Unreadable,
     /// Not a method of this path.
@@ -84,7 +84,7 @@ pub enum Fault {
     Store,
 }
 
-impl From<&AcceptError> for Fault {
+impl From<&AcceptError> for ApiError {
     fn from(error: &AcceptError) -> Self {
         match error {
             AcceptError::AccountGone => Self::KeyUnknown,
@@ -97,7 +97,7 @@ impl From<&AcceptError> for Fault {
     }
 }
 
-impl From<&StoreError> for Fault {
+impl From<&StoreError> for ApiError {
     fn from(error: &StoreError) -> Self {
         match error {
             StoreError::Busy { .. } => Self::Busy,
@@ -106,7 +106,7 @@ impl From<&StoreError> for Fault {
     }
 }
 
-impl Fault {
+impl ApiError {
     /// Why a template or signature could not be changed.
     pub fn of(error: &ManageError, thing: Thing) -> Self {
         match error {
@@ -123,96 +123,98 @@ impl Fault {
         }
     }
 
-    /// The family's code and message.
-    pub fn words(self, family: Family, language: Language) -> (u32, String) {
+    /// The code and message of the family.
+    pub fn code_and_message(self, family: Family, language: Language) -> (u32, String) {
         match family {
             Family::Uspeedo => {
-                let (words, name) = self.uspeedo();
-                words.say(Language::English, name)
+                let (text, name) = self.uspeedo();
+                text.render(Language::English, name)
             }
             Family::Ucloud => {
-                let (words, name) = self.ucloud(language);
-                words.say(language, name)
+                let (text, name) = self.ucloud(language);
+                text.render(language, name)
             }
         }
     }
 
-    fn uspeedo(self) -> (Words, &'static str) {
-        use uspeedo as say;
+    fn uspeedo(self) -> (ErrorText, &'static str) {
+        use uspeedo as texts;
         match self {
-            Self::Unreadable => (say::INVALID, "Body"),
-            Self::Method => (say::INVALID, "Method"),
-            Self::Path => (say::INVALID, "Path"),
-            Self::ActionMissing => (say::MISSING, "Action"),
-            Self::ActionUnknown | Self::NotAllowed => (say::INVALID, "Action"),
-            Self::Missing(name) => (say::MISSING, name),
-            Self::Shape(name) | Self::Value(name) => (say::INVALID, name),
-            Self::Placeholder => (say::PLACEHOLDER, PLACEHOLDER_RULE),
-            Self::Recipients(name) => (say::INVALID, name),
+            Self::Unreadable => (texts::INVALID, "Body"),
+            Self::Method => (texts::INVALID, "Method"),
+            Self::Path => (texts::INVALID, "Path"),
+            Self::ActionMissing => (texts::MISSING, "Action"),
+            Self::ActionUnknown | Self::NotAllowed => (texts::INVALID, "Action"),
+            Self::Missing(name) => (texts::MISSING, name),
+            Self::Shape(name) | Self::Value(name) => (texts::INVALID, name),
+            Self::Placeholder => (texts::PLACEHOLDER, PLACEHOLDER_RULE),
+            Self::Recipients(name) => (texts::INVALID, name),
             // One text for all of them: who does not hold the secret learns nothing about the key.
             Self::SignatureMissing
             | Self::SignatureWrong
             | Self::TimestampWrong
             | Self::Replayed
-            | Self::KeyUnknown => (say::TOKEN, ""),
-            Self::TooOften => (say::TOO_OFTEN, ""),
-            Self::Restricted => (say::RESTRICTED, ""),
-            Self::ProjectUnknown => (say::INVALID, "AccountId"),
+            | Self::KeyUnknown => (texts::TOKEN, ""),
+            Self::TooOften => (texts::TOO_OFTEN, ""),
+            Self::Restricted => (texts::RESTRICTED, ""),
+            Self::ProjectUnknown => (texts::INVALID, "AccountId"),
             Self::Refused(refusal) => match field_of(refusal) {
-                None => (say::MISSING, "Phone"),
-                Some(name) => (say::INVALID, name),
+                None => (texts::MISSING, "Phone"),
+                Some(name) => (texts::INVALID, name),
             },
             // Of all things, this family has templates only.
-            Self::Unknown(_) => (say::NOT_FOUND, ""),
-            Self::InReview(_) | Self::NotRejected | Self::InUse => (say::IN_REVIEW, ""),
-            Self::NameTaken(_) => (say::INVALID, "TemplateName"),
-            Self::TooMany(_) | Self::NoRoom => (say::TOO_MANY, ""),
-            Self::Balance => (say::BALANCE, ""),
-            Self::Busy => (say::BUSY, ""),
-            Self::Store => (say::SERVER, ""),
+            Self::Unknown(_) => (texts::NOT_FOUND, ""),
+            Self::InReview(_) | Self::NotRejected | Self::InUse => (texts::IN_REVIEW, ""),
+            Self::NameTaken(_) => (texts::INVALID, "TemplateName"),
+            Self::TooMany(_) | Self::NoRoom => (texts::TOO_MANY, ""),
+            Self::Balance => (texts::BALANCE, ""),
+            Self::Busy => (texts::BUSY, ""),
+            Self::Store => (texts::SERVER, ""),
         }
     }
 
-    fn ucloud(self, language: Language) -> (Words, &'static str) {
-        use ucloud as say;
+    fn ucloud(self, language: Language) -> (ErrorText, &'static str) {
+        use ucloud as texts;
         match self {
-            Self::Unreadable => (say::UNREADABLE, ""),
-            Self::Method => (say::METHOD, ""),
-            Self::Path => (say::PATH, ""),
-            Self::ActionMissing => (say::NO_ACTION, ""),
-            Self::ActionUnknown => (say::ACTION_UNKNOWN, ""),
-            Self::Missing(name) => (say::MISSING, name),
-            Self::Shape(name) => (say::MALFORMED, name),
-            Self::Value(name) => (say::INVALID, name),
-            Self::Placeholder => (say::PLACEHOLDER, PLACEHOLDER_RULE),
-            Self::Recipients(_) => (say::RECIPIENTS, ""),
-            Self::SignatureMissing => (say::NO_SIGNATURE, ""),
-            Self::SignatureWrong | Self::TimestampWrong | Self::Replayed => (say::WRONG_SIGNATURE, ""),
-            Self::TooOften => (say::TOO_OFTEN, ""),
-            Self::KeyUnknown => (say::KEY_UNKNOWN, ""),
-            Self::Restricted => (say::RESTRICTED, ""),
-            Self::ProjectUnknown => (say::PROJECT_UNKNOWN, ""),
-            Self::NotAllowed => (say::NOT_ALLOWED, ""),
-            Self::Refused(Refusal::PhoneEmpty) => (say::MISSING, "Phone"),
+            Self::Unreadable => (texts::UNREADABLE, ""),
+            Self::Method => (texts::METHOD, ""),
+            Self::Path => (texts::PATH, ""),
+            Self::ActionMissing => (texts::NO_ACTION, ""),
+            Self::ActionUnknown => (texts::ACTION_UNKNOWN, ""),
+            Self::Missing(name) => (texts::MISSING, name),
+            Self::Shape(name) => (texts::MALFORMED, name),
+            Self::Value(name) => (texts::INVALID, name),
+            Self::Placeholder => (texts::PLACEHOLDER, PLACEHOLDER_RULE),
+            Self::Recipients(_) => (texts::RECIPIENTS, ""),
+            Self::SignatureMissing => (texts::NO_SIGNATURE, ""),
+            Self::SignatureWrong | Self::TimestampWrong | Self::Replayed => (texts::WRONG_SIGNATURE, ""),
+            Self::TooOften => (texts::TOO_OFTEN, ""),
+            Self::KeyUnknown => (texts::KEY_UNKNOWN, ""),
+            Self::Restricted => (texts::RESTRICTED, ""),
+            Self::ProjectUnknown => (texts::PROJECT_UNKNOWN, ""),
+            Self::NotAllowed => (texts::NOT_ALLOWED, ""),
+            Self::Refused(Refusal::PhoneEmpty) => (texts::MISSING, "Phone"),
             Self::Refused(refusal) => (refused(refusal), reason(refusal, language)),
-            Self::Unknown(Thing::Template) => (say::TEMPLATE, reason(Refusal::TemplateUnknown, language)),
-            Self::Unknown(Thing::Signature) => (say::SIGNATURE, reason(Refusal::SignatureInvalid, language)),
-            Self::Unknown(thing) => (say::INVALID, thing.id_name()),
-            Self::InReview(thing) => (say::IN_REVIEW, thing.name(language)),
-            Self::NotRejected => (say::NOT_REJECTED, ""),
-            Self::InUse => (say::IN_USE, ""),
-            Self::NameTaken(thing) => (say::NAME_TAKEN, thing.name(language)),
-            Self::TooMany(thing) => (say::TOO_MANY, thing.name(language)),
-            Self::NoRoom => (say::NO_ROOM, ""),
-            Self::Balance => (say::BALANCE, ""),
-            Self::Busy => (say::BUSY, ""),
-            Self::Store => (say::INTERNAL, ""),
+            Self::Unknown(Thing::Template) => (texts::TEMPLATE, reason(Refusal::TemplateUnknown, language)),
+            Self::Unknown(Thing::Signature) => {
+                (texts::SIGNATURE, reason(Refusal::SignatureInvalid, language))
+            }
+            Self::Unknown(thing) => (texts::INVALID, thing.id_name()),
+            Self::InReview(thing) => (texts::IN_REVIEW, thing.name(language)),
+            Self::NotRejected => (texts::NOT_REJECTED, ""),
+            Self::InUse => (texts::IN_USE, ""),
+            Self::NameTaken(thing) => (texts::NAME_TAKEN, thing.name(language)),
+            Self::TooMany(thing) => (texts::TOO_MANY, thing.name(language)),
+            Self::NoRoom => (texts::NO_ROOM, ""),
+            Self::Balance => (texts::BALANCE, ""),
+            Self::Busy => (texts::BUSY, ""),
+            Self::Store => (texts::INTERNAL, ""),
         }
     }
 }
 
 /// UCloud's code when all recipients were refused.
-fn refused(refusal: Refusal) -> Words {
+fn refused(refusal: Refusal) -> ErrorText {
     match refusal {
         Refusal::TemplateUnknown | Refusal::TemplateNotApproved => ucloud::TEMPLATE,
         Refusal::SignatureInvalid => ucloud::SIGNATURE,
@@ -265,30 +267,30 @@ mod tests {
     /// The uSpeedo REST v1 document's own error sample, and the literal texts that are known of the others.
     #[test]
     fn literal_texts_are_the_documented_ones() {
-        let uspeedo = |fault: Fault| fault.words(Family::Uspeedo, Language::English);
-        let ucloud = |fault: Fault| fault.words(Family::Ucloud, Language::English);
-        let unknown = Fault::Refused(Refusal::TemplateUnknown);
+        let uspeedo = |fault: ApiError| fault.code_and_message(Family::Uspeedo, Language::English);
+        let ucloud = |fault: ApiError| fault.code_and_message(Family::Ucloud, Language::English);
+        let unknown = ApiError::Refused(Refusal::TemplateUnknown);
         assert_eq!(
             uspeedo(unknown),
             (215_392, "Invalid parameter [TemplateId]".into())
         );
         assert_eq!(
-            uspeedo(Fault::KeyUnknown),
+            uspeedo(ApiError::KeyUnknown),
             (215_398, "Failed to parse token".into())
         );
         assert_eq!(
-            uspeedo(Fault::Unknown(Thing::Template)),
+            uspeedo(ApiError::Unknown(Thing::Template)),
             (215_396, "Template not found".into())
         );
         assert_eq!(
-            ucloud(Fault::SignatureWrong),
+            ucloud(ApiError::SignatureWrong),
             (171, "Signature VerifyAC Error".into())
         );
-        assert_eq!(ucloud(Fault::KeyUnknown), (172, "User Not Exists".into()));
+        assert_eq!(ucloud(ApiError::KeyUnknown), (172, "User Not Exists".into()));
         assert_eq!(ucloud(unknown), (18_017, "template not found".into()));
-        assert_eq!(ucloud(Fault::Unknown(Thing::Template)), ucloud(unknown));
+        assert_eq!(ucloud(ApiError::Unknown(Thing::Template)), ucloud(unknown));
         assert_eq!(
-            Fault::InReview(Thing::Signature).words(Family::Ucloud, Language::Chinese),
+            ApiError::InReview(Thing::Signature).code_and_message(Family::Ucloud, Language::Chinese),
             (18_003, "签名正在审核中".into())
         );
     }

@@ -1,4 +1,4 @@
-//! The words of both families, as data: every code with its message, every reason, every word about a receipt.
+//! The texts of both families, as data: every code with its message, every reason, every status of a receipt.
 //!
 //! Where no document has a text the English one is ours (`docs/dialects/` says which those are). uSpeedo speaks
 //! English only. UCloud documents its codes in Chinese and answers in both languages; the Chinese texts of codes
@@ -54,7 +54,7 @@ impl Language {
 
 /// A code with its message. `{}` in the message is the name of a parameter or of a thing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Words {
+pub struct ErrorText {
     /// `RetCode`.
     pub code: u32,
     /// In English.
@@ -63,9 +63,9 @@ pub struct Words {
     pub chinese: &'static str,
 }
 
-impl Words {
+impl ErrorText {
     /// Code and message, with a name put in.
-    pub fn say(self, language: Language, name: &str) -> (u32, String) {
+    pub fn render(self, language: Language, name: &str) -> (u32, String) {
         (
             self.code,
             language.pick(self.english, self.chinese).replace("{}", name),
@@ -73,8 +73,8 @@ impl Words {
     }
 }
 
-const fn words(code: u32, english: &'static str, chinese: &'static str) -> Words {
-    Words {
+const fn error_text(code: u32, english: &'static str, chinese: &'static str) -> ErrorText {
+    ErrorText {
         code,
         english,
         chinese,
@@ -83,35 +83,35 @@ const fn words(code: u32, english: &'static str, chinese: &'static str) -> Words
 
 /// uSpeedo's codes (contract section 4.1).
 pub mod uspeedo {
-    use super::{Words, words};
+    use super::{ErrorText, error_text};
 
-    /// A parameter is not what it must be (the uSpeedo REST v1 document's own words).
-    pub const INVALID: Words = words(215_392, "Invalid parameter [{}]", "");
+    /// A parameter is not what it must be (the text of the uSpeedo REST v1 document).
+    pub const INVALID: ErrorText = error_text(215_392, "Invalid parameter [{}]", "");
     /// Something in a template's text looks like a placeholder and is none; the rule is named.
-    pub const PLACEHOLDER: Words = words(215_392, "Invalid parameter [Template]: {}", "");
+    pub const PLACEHOLDER: ErrorText = error_text(215_392, "Invalid parameter [Template]: {}", "");
     /// A template is neither changed nor removed while it is reviewed.
-    pub const IN_REVIEW: Words = words(215_392, "Template is under review", "");
+    pub const IN_REVIEW: ErrorText = error_text(215_392, "Template is under review", "");
     /// The account has as many templates as it may have.
-    pub const TOO_MANY: Words = words(215_392, "Too many templates", "");
+    pub const TOO_MANY: ErrorText = error_text(215_392, "Too many templates", "");
     /// A template that is to be changed, removed or shown is not there.
-    pub const NOT_FOUND: Words = words(215_396, "Template not found", "");
+    pub const NOT_FOUND: ErrorText = error_text(215_396, "Template not found", "");
     /// A required parameter is not given.
-    pub const MISSING: Words = words(215_397, "Missing required parameter [{}]", "");
+    pub const MISSING: ErrorText = error_text(215_397, "Missing required parameter [{}]", "");
     /// The caller is not who it says.
-    pub const TOKEN: Words = words(215_398, "Failed to parse token", "");
+    pub const TOKEN: ErrorText = error_text(215_398, "Failed to parse token", "");
     /// The account may not send.
-    pub const RESTRICTED: Words = words(215_398, "Account restricted", "");
+    pub const RESTRICTED: ErrorText = error_text(215_398, "Account restricted", "");
     /// The balance does not cover the request.
-    pub const BALANCE: Words = words(215_400, "Insufficient balance", "");
+    pub const BALANCE: ErrorText = error_text(215_400, "Insufficient balance", "");
     /// Too much waits.
-    pub const BUSY: Words = words(215_400, "Server busy", "");
+    pub const BUSY: ErrorText = error_text(215_400, "Server busy", "");
     /// More requests than there may be.
-    pub const TOO_OFTEN: Words = words(215_400, "Too many requests", "");
+    pub const TOO_OFTEN: ErrorText = error_text(215_400, "Too many requests", "");
     /// The store failed.
-    pub const SERVER: Words = words(215_400, "Server error", "");
+    pub const SERVER: ErrorText = error_text(215_400, "Server error", "");
 
     /// All of them.
-    pub const ALL: [Words; 12] = [
+    pub const ALL: [ErrorText; 12] = [
         INVALID,
         PLACEHOLDER,
         IN_REVIEW,
@@ -129,107 +129,108 @@ pub mod uspeedo {
 
 /// UCloud's codes: its service's (contract section 4.2) and its gateway's (section 4.3).
 pub mod ucloud {
-    use super::{Words, words};
+    use super::{ErrorText, error_text};
 
     /// The body cannot be read.
-    pub const UNREADABLE: Words = words(18_000, "Request body cannot be parsed", "请求JSON解析错误");
+    pub const UNREADABLE: ErrorText = error_text(18_000, "Request body cannot be parsed", "请求JSON解析错误");
     /// A required parameter is not given.
-    pub const MISSING: Words = words(18_001, "Missing parameter [{}]", "请求参数有缺失 [{}]");
+    pub const MISSING: ErrorText = error_text(18_001, "Missing parameter [{}]", "请求参数有缺失 [{}]");
     /// A parameter has the wrong type.
-    pub const MALFORMED: Words = words(18_002, "Malformed parameter [{}]", "请求参数格式有误 [{}]");
+    pub const MALFORMED: ErrorText = error_text(18_002, "Malformed parameter [{}]", "请求参数格式有误 [{}]");
     /// Neither GET nor POST.
-    pub const METHOD: Words = words(18_002, "Method must be GET or POST", "请求方法须为 GET 或 POST");
+    pub const METHOD: ErrorText =
+        error_text(18_002, "Method must be GET or POST", "请求方法须为 GET 或 POST");
     /// A parameter has a value that cannot be.
-    pub const INVALID: Words = words(18_003, "Invalid parameter [{}]", "请求参数无效 [{}]");
+    pub const INVALID: ErrorText = error_text(18_003, "Invalid parameter [{}]", "请求参数无效 [{}]");
     /// Something in a template's text looks like a placeholder and is none; the rule is named.
-    pub const PLACEHOLDER: Words = words(
+    pub const PLACEHOLDER: ErrorText = error_text(
         18_003,
         "Invalid parameter [Template]: {}",
         "请求参数无效 [Template]: 变量须写作{1}、{name}、{{name}}或%name%，名称为1至32个英文字母、数字、下划线或连字符，不含空格，不以连字符开头，编号从1开始",
     );
     /// Neither changed nor removed while it is reviewed.
-    pub const IN_REVIEW: Words = words(18_003, "The {} is under review", "{}正在审核中");
+    pub const IN_REVIEW: ErrorText = error_text(18_003, "The {} is under review", "{}正在审核中");
     /// Signatures can be changed only once they were rejected.
-    pub const NOT_REJECTED: Words = words(
+    pub const NOT_REJECTED: ErrorText = error_text(
         18_003,
         "Only a signature that was rejected can be changed",
         "仅可修改未通过审核的签名",
     );
     /// A template names the signature.
-    pub const IN_USE: Words = words(18_003, "A template uses the signature", "签名正在被模板使用");
+    pub const IN_USE: ErrorText = error_text(18_003, "A template uses the signature", "签名正在被模板使用");
     /// Another has that name.
-    pub const NAME_TAKEN: Words = words(18_003, "Another {} has that name", "{}名称已存在");
+    pub const NAME_TAKEN: ErrorText = error_text(18_003, "Another {} has that name", "{}名称已存在");
     /// The account has as many as it may have.
-    pub const TOO_MANY: Words = words(18_003, "Too many of the kind: {}", "{}数量已达上限");
+    pub const TOO_MANY: ErrorText = error_text(18_003, "Too many of the kind: {}", "{}数量已达上限");
     /// The account's files take all the room it has.
-    pub const NO_ROOM: Words = words(
+    pub const NO_ROOM: ErrorText = error_text(
         18_003,
         "The files of the account take all the room there is for them",
         "文件总大小已达上限",
     );
     /// The store failed.
-    pub const INTERNAL: Words = words(18_007, "Internal error", "API或服务异常");
+    pub const INTERNAL: ErrorText = error_text(18_007, "Internal error", "API或服务异常");
     /// The balance does not cover the request.
-    pub const BALANCE: Words = words(
+    pub const BALANCE: ErrorText = error_text(
         18_013,
         "Insufficient SMS balance",
         "当前账号/项目中的短信剩余量不足",
     );
     /// Numbers were refused; the message is the first one's reason.
-    pub const PHONES: Words = words(18_014, "{}", "{}");
+    pub const PHONES: ErrorText = error_text(18_014, "{}", "{}");
     /// The signature was refused; the message is the reason.
-    pub const SIGNATURE: Words = words(18_016, "{}", "{}");
+    pub const SIGNATURE: ErrorText = error_text(18_016, "{}", "{}");
     /// The template was refused; the message is the reason.
-    pub const TEMPLATE: Words = words(18_017, "{}", "{}");
+    pub const TEMPLATE: ErrorText = error_text(18_017, "{}", "{}");
     /// Values were refused; the message is the reason.
-    pub const PARAMS: Words = words(18_018, "{}", "{}");
+    pub const PARAMS: ErrorText = error_text(18_018, "{}", "{}");
     /// The content was refused for a word in it; the message is the reason.
-    pub const FORBIDDEN: Words = words(18_023, "{}", "{}");
+    pub const FORBIDDEN: ErrorText = error_text(18_023, "{}", "{}");
     /// Something else was refused; the message is the reason.
-    pub const REFUSED: Words = words(18_003, "{}", "{}");
+    pub const REFUSED: ErrorText = error_text(18_003, "{}", "{}");
     /// More numbers than a request may have.
-    pub const RECIPIENTS: Words = words(
+    pub const RECIPIENTS: ErrorText = error_text(
         18_019,
         "Too many phone numbers in one request",
         "单次提交的手机号码超过限制",
     );
     /// More requests than there may be.
-    pub const TOO_OFTEN: Words = words(
+    pub const TOO_OFTEN: ErrorText = error_text(
         153,
         "Too many requests, try again later",
         "请求过于频繁，请稍后重试",
     );
     /// Too much waits.
-    pub const BUSY: Words = words(
+    pub const BUSY: ErrorText = error_text(
         150,
         "Service unavailable, try again later",
         "API公共服务不可用，请稍后重试",
     );
     /// No action is named.
-    pub const NO_ACTION: Words = words(160, "Missing Action", "缺少关键参数Action");
+    pub const NO_ACTION: ErrorText = error_text(160, "Missing Action", "缺少关键参数Action");
     /// No such action.
-    pub const ACTION_UNKNOWN: Words = words(161, "No such Action", "Action 不存在");
+    pub const ACTION_UNKNOWN: ErrorText = error_text(161, "No such Action", "Action 不存在");
     /// No such path.
-    pub const PATH: Words = words(161, "No such path", "Action 不存在");
+    pub const PATH: ErrorText = error_text(161, "No such path", "Action 不存在");
     /// No signature.
-    pub const NO_SIGNATURE: Words = words(170, "Missing Signature", "缺失API签名");
+    pub const NO_SIGNATURE: ErrorText = error_text(170, "Missing Signature", "缺失API签名");
     /// The wrong signature: the literal text of the gateway in any language (section 4.3).
-    pub const WRONG_SIGNATURE: Words = words(171, "Signature VerifyAC Error", "");
+    pub const WRONG_SIGNATURE: ErrorText = error_text(171, "Signature VerifyAC Error", "");
     /// No such key; literal as well.
-    pub const KEY_UNKNOWN: Words = words(172, "User Not Exists", "");
+    pub const KEY_UNKNOWN: ErrorText = error_text(172, "User Not Exists", "");
     /// The account may not send.
-    pub const RESTRICTED: Words = words(173, "Account restricted", "账户限制");
+    pub const RESTRICTED: ErrorText = error_text(173, "Account restricted", "账户限制");
     /// The account may not do this.
-    pub const NOT_ALLOWED: Words = words(
+    pub const NOT_ALLOWED: ErrorText = error_text(
         291,
         "The account has no right for this Action",
         "该账户没有执行对应 Action 的权限",
     );
     /// Not one of the account's projects.
-    pub const PROJECT_UNKNOWN: Words = words(292, "Project Not Exists", "项目不存在");
+    pub const PROJECT_UNKNOWN: ErrorText = error_text(292, "Project Not Exists", "项目不存在");
 
     /// All of them.
-    pub const ALL: [Words; 32] = [
+    pub const ALL: [ErrorText; 32] = [
         PLACEHOLDER,
         FORBIDDEN,
         UNREADABLE,
@@ -289,7 +290,7 @@ impl Thing {
         }
     }
 
-    /// In words.
+    /// Its name in messages.
     pub fn name(self, language: Language) -> &'static str {
         match self {
             Self::Template => language.pick("template", "模板"),
@@ -367,7 +368,7 @@ impl Done {
 
 /// The three results that every page knows (contract section 4.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReceiptWord {
+pub enum ReceiptStatus {
     /// The handset has it.
     Success,
     /// It was not delivered.
@@ -376,7 +377,7 @@ pub enum ReceiptWord {
     Unknown,
 }
 
-impl ReceiptWord {
+impl ReceiptStatus {
     /// By the state of a message.
     pub const fn of(state: MessageState) -> Self {
         match state {
@@ -399,7 +400,7 @@ impl ReceiptWord {
     }
 }
 
-/// What `SubmitFail` stands for: uSpeedo's word for what no carrier took.
+/// What `SubmitFail` stands for: uSpeedo's status of a message that no carrier took.
 pub const SUBMIT_FAIL: &str = "SubmitFail";
 /// How uSpeedo's callback page spells what queries call `Unknow`.
 pub const CALLBACK_UNKNOWN: &str = "UNKNOWN";
@@ -415,7 +416,7 @@ pub fn is_of_lifetime(error: &str) -> bool {
         .any(|reason| error.trim() == reason.name())
 }
 
-/// `ReceiptDesc`: the state of a message in words.
+/// `ReceiptDesc`: the state of a message as a text.
 pub fn description(message: &MessageView, language: Language) -> &'static str {
     let of_lifetime = is_of_lifetime(&message.error);
     let (english, chinese) = match message.state {
@@ -440,15 +441,15 @@ pub fn description(message: &MessageView, language: Language) -> &'static str {
 mod tests {
     use super::*;
 
-    fn page(text: &'static str, words: &[Words]) {
-        for word in words {
+    fn page(text: &'static str, error_texts: &[ErrorText]) {
+        for error_text in error_texts {
             assert!(
-                text.contains(&word.code.to_string()),
-                "{word:?} is not on the page"
+                text.contains(&error_text.code.to_string()),
+                "{error_text:?} is not on the page"
             );
-            for said in word.english.split("{}") {
+            for said in error_text.english.split("{}") {
                 let said = said.trim_matches([' ', '[', ']']);
-                assert!(text.contains(said), "{word:?} is not on the page");
+                assert!(text.contains(said), "{error_text:?} is not on the page");
             }
         }
     }
@@ -482,11 +483,11 @@ mod tests {
     #[test]
     fn what_has_no_chinese_text_is_said_in_english() {
         assert_eq!(
-            ucloud::WRONG_SIGNATURE.say(Language::Chinese, ""),
+            ucloud::WRONG_SIGNATURE.render(Language::Chinese, ""),
             (171, "Signature VerifyAC Error".into())
         );
         assert_eq!(
-            ucloud::MISSING.say(Language::Chinese, "SigId"),
+            ucloud::MISSING.render(Language::Chinese, "SigId"),
             (18_001, "请求参数有缺失 [SigId]".into())
         );
     }
@@ -500,7 +501,7 @@ mod tests {
                 MessageState::Undelivered,
                 MessageState::Unknown,
             ]
-            .map(|state| ReceiptWord::of(state).text(language))
+            .map(|state| ReceiptStatus::of(state).text(language))
         };
         assert_eq!(said(Language::English), ["Success", "Fail", "Unknow"]);
         assert_eq!(said(Language::Chinese), ["发送成功", "发送失败", "状态未知"]);

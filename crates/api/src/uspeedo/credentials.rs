@@ -1,20 +1,20 @@
 //! Credentials that are checked in turn, and what becomes of rejected ones.
 
+use super::api_error::ApiError;
 use super::auth::{UCLOUD, USPEEDO};
-use super::fault::Fault;
 use crate::Api;
 use crate::access::parsing::NoTurn;
 use crate::access::{Requester, TooMany, Turn};
 use crate::serve::Client;
 use engine::Dialect;
 
-impl From<TooMany> for Fault {
+impl From<TooMany> for ApiError {
     fn from(_: TooMany) -> Self {
         Self::TooOften
     }
 }
 
-impl From<NoTurn> for Fault {
+impl From<NoTurn> for ApiError {
     fn from(_: NoTurn) -> Self {
         Self::Busy
     }
@@ -38,8 +38,8 @@ pub(super) fn checked<T>(
     api: &Api,
     requester: Requester<'_>,
     turn: Turn<'_>,
-    result: Result<T, Fault>,
-) -> Result<T, Fault> {
+    result: Result<T, ApiError>,
+) -> Result<T, ApiError> {
     api.access.checked(&api.engine, requester, turn, result, reason)
 }
 
@@ -47,21 +47,21 @@ pub(super) fn checked<T>(
 pub(super) fn seen_before<T>(
     api: &Api,
     requester: Requester<'_>,
-    result: Result<T, Fault>,
-) -> Result<T, Fault> {
-    if matches!(result, Err(Fault::Replayed)) {
+    result: Result<T, ApiError>,
+) -> Result<T, ApiError> {
+    if matches!(result, Err(ApiError::Replayed)) {
         api.access.replayed(&api.engine, requester);
     }
     result
 }
 
 /// Why a credential was not accepted, if that is the fault.
-pub(super) const fn reason(fault: &Fault) -> Option<&'static str> {
+pub(super) const fn reason(fault: &ApiError) -> Option<&'static str> {
     match fault {
-        Fault::SignatureMissing => Some("missing"),
-        Fault::SignatureWrong => Some("wrong_secret"),
-        Fault::TimestampWrong => Some("wrong_time"),
-        Fault::KeyUnknown => Some("unknown_key"),
+        ApiError::SignatureMissing => Some("missing"),
+        ApiError::SignatureWrong => Some("wrong_secret"),
+        ApiError::TimestampWrong => Some("wrong_time"),
+        ApiError::KeyUnknown => Some("unknown_key"),
         _ => None,
     }
 }

@@ -1,17 +1,17 @@
 //! Executes the actions of the two Action wires, once the caller and the action are known.
 
+use super::api_error::ApiError;
 use super::auth::Caller;
-use super::fault::Fault;
 use super::request_context::{Action, RequestContext};
 use super::tree::Members;
-use super::{blacklist, exchange, files, qualifications, reports, signatures, statistics, templates, wire};
+use super::{blacklist, files, handler, qualifications, reports, signatures, statistics, templates, wire};
 use crate::Api;
 use engine::Engine;
 use http::HeaderMap;
 
 /// A request whose caller is known.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Request<'r> {
+pub(super) struct ActionRequest<'r> {
     /// What every handler shares.
     pub(super) api: &'r Api,
     /// What its answer depends on.
@@ -22,7 +22,7 @@ pub(super) struct Request<'r> {
     pub(super) params: &'r Members<'r>,
 }
 
-impl Request<'_> {
+impl ActionRequest<'_> {
     /// The engine.
     pub(super) fn engine(&self) -> &Engine {
         &self.api.engine
@@ -30,8 +30,11 @@ impl Request<'_> {
 }
 
 /// Executes an action, once; the body of the response.
-pub(super) async fn perform(request: Request<'_>, headers: &HeaderMap) -> Result<Vec<u8>, Fault> {
-    let seen = exchange::see(request.api, request.context, request.caller, headers)?;
+pub(super) async fn handle_action(
+    request: ActionRequest<'_>,
+    headers: &HeaderMap,
+) -> Result<Vec<u8>, ApiError> {
+    let seen = handler::see(request.api, request.context, request.caller, headers)?;
     let done = act(request, headers).await;
     if let (Err(_), Some(seen)) = (&done, seen) {
         // A fault says that nothing was done.
@@ -40,15 +43,15 @@ pub(super) async fn perform(request: Request<'_>, headers: &HeaderMap) -> Result
     done
 }
 
-async fn act(request: Request<'_>, headers: &HeaderMap) -> Result<Vec<u8>, Fault> {
-    let Request {
+async fn act(request: ActionRequest<'_>, headers: &HeaderMap) -> Result<Vec<u8>, ApiError> {
+    let ActionRequest {
         api,
         context,
         caller,
         params,
     } = request;
     let recipients_max = api.limits.uspeedo_recipients_max;
-    let items = match context.action.ok_or(Fault::ActionMissing)? {
+    let items = match context.action.ok_or(ApiError::ActionMissing)? {
         Action::SendBatch => wire::parse_batch(
             params,
             context.dialect,
@@ -58,7 +61,7 @@ async fn act(request: Request<'_>, headers: &HeaderMap) -> Result<Vec<u8>, Fault
         Action::Send => wire::parse_single(params, recipients_max)?,
         Action::GetReceipt => {
             let sessions = wire::parse_sessions(params, api.limits.sessions_per_query_max)?;
-            return exchange::receipts(api, context, caller.account, &sessions).await;
+            return handler::receipts(api, context, caller.account, &sessions).await;
         }
         Action::CreateTemplate => return templates::create(request).await,
         Action::QueryTemplate => return templates::query(request),
@@ -81,5 +84,5 @@ async fn act(request: Request<'_>, headers: &HeaderMap) -> Result<Vec<u8>, Fault
         Action::ReportStatus => return reports::status(request).await,
         Action::PullReport => return reports::pull(request).await,
     };
-    exchange::send(api, context, caller, items, headers).await
+    handler::send(api, context, caller, items, headers).await
 }

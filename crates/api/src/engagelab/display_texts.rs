@@ -1,4 +1,4 @@
-//! EngageLab's words that are no codes, as data: what its webhooks call things (docs/dialects/engagelab.md).
+//! EngageLab's texts other than those of codes, as data: names in its webhooks (docs/dialects/engagelab.md).
 
 use engine::catalog::Review;
 use engine::sms::class::Class;

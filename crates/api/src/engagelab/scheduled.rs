@@ -1,6 +1,6 @@
 //! Messages that generation C has scheduled: its plans.
 
-use super::codes::Refused;
+use super::codes::ApiError;
 use super::manage::{Call, store_failed_c};
 use super::messages::SCHEDULE_AHEAD_S_MAX;
 use engine::sms::state::MessageState;
@@ -13,7 +13,7 @@ const HOUR_MS: i64 = 3_600_000;
 
 /// Whether a message of generation C with one of these templates is still queued. Reads the counters, which costs the same
 /// however many messages there are. It is a courtesy, not a lock: a queued message carries its text.
-pub(super) async fn any_pending(call: &Call<'_>, templates: Vec<i64>) -> Result<bool, Refused> {
+pub(super) async fn any_pending(call: &Call<'_>, templates: Vec<i64>) -> Result<bool, ApiError> {
     if templates.is_empty() {
         return Ok(false);
     }

@@ -168,7 +168,7 @@ async fn each_kind_of_disagreement_is_seen() {
         (
             "messages: ",
             "is in two places of lanes",
-            "INSERT INTO queue SELECT 99, class, account, no, first_id, last_id, 0, NULL FROM queue",
+            "INSERT INTO queue SELECT 99, class, account, seq, first_id, last_id, 0, NULL FROM queue",
         ),
         (
             "messages: ",
@@ -198,22 +198,22 @@ async fn each_kind_of_disagreement_is_seen() {
         (
             "messages: ",
             "that are not there",
-            "UPDATE outcome SET id = id - 5000 WHERE id = (SELECT min(id) FROM outcome)",
+            "UPDATE message_status SET id = id - 5000 WHERE id = (SELECT min(id) FROM message_status)",
         ),
         (
             "messages: ",
             "cannot be read",
-            "UPDATE outcome SET state = 3 WHERE id = (SELECT min(id) FROM outcome)",
+            "UPDATE message_status SET state = 3 WHERE id = (SELECT min(id) FROM message_status)",
         ),
         (
             "messages: ",
             "cannot be read",
-            "UPDATE outcome SET segments = x'FFFFFF' WHERE segments IS NOT NULL",
+            "UPDATE message_status SET segments = x'FFFFFF' WHERE segments IS NOT NULL",
         ),
         (
             "messages: ",
             "and waits in a lane",
-            "INSERT INTO outcome SELECT (SELECT first_id FROM queue LIMIT 1), 19, flags, carrier, bind, attempts, attempt, attempted_at, answered_in, changed_at, status, carrier_id, error, NULL, tally FROM outcome LIMIT 1",
+            "INSERT INTO message_status SELECT (SELECT first_id FROM queue LIMIT 1), 19, flags, carrier, bind, attempts, attempt, attempted_at, answered_in, changed_at, command_status, carrier_id, error, NULL, stats_key FROM message_status LIMIT 1",
         ),
         (
             "messages: ",
@@ -224,12 +224,12 @@ async fn each_kind_of_disagreement_is_seen() {
         (
             "messages: ",
             "another series or country",
-            "UPDATE outcome SET tally = tally + 4294967296",
+            "UPDATE message_status SET stats_key = stats_key + 4294967296",
         ),
         (
             "values: ",
             "something else in error",
-            "UPDATE outcome SET error = x'4142'",
+            "UPDATE message_status SET error = x'4142'",
         ),
         (
             "values: ",
@@ -239,17 +239,17 @@ async fn each_kind_of_disagreement_is_seen() {
         (
             "counters: ",
             "the counters say",
-            "UPDATE counter SET messages = messages + 1",
+            "UPDATE message_stats SET messages = messages + 1",
         ),
         (
             "counters: ",
             "the counters say",
-            "UPDATE counter SET segments = segments + 1",
+            "UPDATE message_stats SET segments = segments + 1",
         ),
         (
             "counters: ",
             "the counters say",
-            "UPDATE outcome SET state = 21 WHERE id = (SELECT min(id) FROM outcome WHERE state = 20)",
+            "UPDATE message_status SET state = 21 WHERE id = (SELECT min(id) FROM message_status WHERE state = 20)",
         ),
         (
             "indexes: ",
@@ -269,32 +269,32 @@ async fn each_kind_of_disagreement_is_seen() {
         (
             "indexes: ",
             "its filter hides",
-            "UPDATE run SET filter = zeroblob(length(filter))",
+            "UPDATE sorted_run SET filter = zeroblob(length(filter))",
         ),
         (
             "indexes: ",
             "would not be found by a receipt",
-            "UPDATE outcome SET carrier_id = 'other' WHERE carrier_id IS NOT NULL AND state = 19",
+            "UPDATE message_status SET carrier_id = 'other' WHERE carrier_id IS NOT NULL AND state = 19",
         ),
         (
             "indexes: ",
             "would be done again",
-            "DELETE FROM run WHERE kind = 2; UPDATE request SET key = 'other' WHERE id = (SELECT min(id) FROM request); INSERT INTO run SELECT 2, 0, 0, 0, 0, (SELECT max(id) FROM request), 0, x'', x'', 0",
+            "DELETE FROM sorted_run WHERE kind = 2; UPDATE idempotency_record SET key = 'other' WHERE id = (SELECT min(id) FROM idempotency_record); INSERT INTO sorted_run SELECT 2, 0, 0, 0, 0, (SELECT max(id) FROM idempotency_record), 0, x'', x'', 0",
         ),
         (
             "events: ",
             "is not what it says it is",
-            "UPDATE event SET count = count + 1",
+            "UPDATE outbox SET count = count + 1",
         ),
         (
             "events: ",
             "is not what it says it is",
-            "UPDATE event SET entries = x'FFFF'",
+            "UPDATE outbox SET entries = x'FFFF'",
         ),
         (
             "events: ",
             "is older",
-            "UPDATE event SET at = 1 WHERE row = (SELECT max(row) FROM event)",
+            "UPDATE outbox SET at = 1 WHERE row = (SELECT max(row) FROM outbox)",
         ),
         (
             "events: ",

@@ -70,7 +70,7 @@ fn a_store_is_read_through_beside_its_node_and_without_it() {
 
     changed(
         folder.path(),
-        "UPDATE counter SET messages = messages + 1; UPDATE credential SET sealed_secret = x'00'",
+        "UPDATE message_stats SET messages = messages + 1; UPDATE credential SET sealed_secret = x'00'",
     );
     let checked = check();
     assert_eq!(checked.status.code(), Some(3), "{}", said(&checked));
@@ -95,7 +95,7 @@ fn a_store_that_a_node_would_not_start_on_is_not_well() {
     assert!(run(&["migrate", "--data", data]).status.success());
     changed(
         folder.path(),
-        "UPDATE meta SET value = 'x' WHERE key = 'queue_no_reserved'",
+        "UPDATE meta SET value = 'x' WHERE key = 'queue_seq_reserved'",
     );
     let checked = run(&["check", "--data", data]);
     assert_eq!(checked.status.code(), Some(3), "{}", said(&checked));

@@ -423,21 +423,21 @@ pub async fn lifetimes_are_as_long_as_they_were_to_be_once_the_clock_is_right(ba
         };
         let scheduled = request(at + ahead, vec![scheduled]);
         let scheduled = accepted(backend.store(), scheduled).await.batches[0].first;
-        let mut lives_from = at + ahead;
+        let mut ttl_from = at + ahead;
         for left in [ahead, ahead / 2, 0, 0] {
             perhaps_crash(backend, at + left).await;
             let now = at + MINUTE + left;
             let store = backend.store();
             store.correct_times(now).await.expect("corrected");
-            if lives_from > now + HOUR {
-                lives_from = now;
+            if ttl_from > now + HOUR {
+                ttl_from = now;
             }
             for (n, range) in (0..BATCHES)
                 .zip(&many)
                 .filter(|(n, _)| n % 99 == 0 || *n + 5 > BATCHES)
             {
                 let end = seen(store, range.first).await.batch.expires_at;
-                let right = Some(lives_from + LIFE + n);
+                let right = Some(ttl_from + LIFE + n);
                 assert_eq!(end, right, "batch {n}, ahead by {left} of {ahead}");
             }
             assert_eq!(seen(store, right).await.batch.expires_at, Some(at + LIFE));

@@ -101,7 +101,7 @@ pub(super) fn earlier<T>(
         let found: Option<Row> = work
             .conn
             .prepare_cached(
-                "SELECT fingerprint, answer, expires_at, first_message, last_message FROM request
+                "SELECT fingerprint, answer, expires_at, first_message, last_message FROM idempotency_record
                  WHERE id = ?1 AND account = ?2 AND scope = ?3 AND key = ?4",
             )?
             .query_row((id, account.0, request.scope, &request.key), |row| {
@@ -150,7 +150,7 @@ pub(super) fn record_idempotent<T>(
     let answer = (request.record)(outcome);
     work.conn
         .prepare_cached(
-            "INSERT INTO request (id, account, scope, key, fingerprint, expires_at, answer, first_message, last_message)
+            "INSERT INTO idempotency_record (id, account, scope, key, fingerprint, expires_at, answer, first_message, last_message)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )
         .and_then(|mut insert| {
@@ -391,7 +391,7 @@ impl Storing<'_, '_> {
         work.conn
             .prepare_cached(
                 "INSERT INTO batch (first_id, session, messages, account, dialect, class, kind, template, label,
-                                    capped, due, sender, custom, text, user, series, expires_at,
+                                    capped, due, sender, custom, text, user, dimensions, expires_at,
                                     message_type, accepted_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
             )
@@ -462,7 +462,7 @@ fn fail_at_once(
     let outcome = MessageStatus {
         id,
         state,
-        flags: Flags::TRACED,
+        flags: Flags::IN_TIMELINE,
         carrier,
         bind: 0,
         attempts: 0,

@@ -115,7 +115,7 @@ fn is_there(conn: &Connection, id: MessageId) -> Result<bool, StoreError> {
 
 /// The last attempt that a message's row has the whole result of, and how many attempts counted until then.
 fn last_attempt(conn: &Connection, id: MessageId) -> Result<Option<(AttemptId, u8)>, StoreError> {
-    conn.prepare_cached("SELECT attempt, attempts, state FROM outcome WHERE id = ?1")
+    conn.prepare_cached("SELECT attempt, attempts, state FROM message_status WHERE id = ?1")
         .and_then(|mut select| {
             select
                 .query_row([id.0], |row| {

@@ -142,7 +142,7 @@ fn look_through(
         .prepare_cached("SELECT id, ids FROM awaiting_receipt WHERE id BETWEEN ?1 AND ?2 ORDER BY id")
         .tried(TRIED)?;
     let mut state = conn
-        .prepare_cached("SELECT attempted_at FROM outcome WHERE id = ?1 AND state = ?2")
+        .prepare_cached("SELECT attempted_at FROM message_status WHERE id = ?1 AND state = ?2")
         .tried(TRIED)?;
     let mut rows = rows.query((first, last)).tried(TRIED)?;
     while let Some(row) = rows.next().tried(TRIED)? {
@@ -184,7 +184,7 @@ fn unentered(conn: &Connection) -> rusqlite::Result<Option<Overdue>> {
         ..Overdue::default()
     };
     let mut select = conn.prepare_cached(
-        "SELECT id, state, attempted_at FROM outcome WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3",
+        "SELECT id, state, attempted_at FROM message_status WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3",
     )?;
     let mut rows = select.query((next, last, as_count(LOOKED_AT_MAX)))?;
     let (mut looked_at, mut seen) = (0, next);
@@ -209,10 +209,10 @@ pub(super) fn give_up(
 ) -> Result<Vec<MessageId>, StoreError> {
     let conn = work.conn;
     let mut find = conn
-        .prepare_cached("SELECT tally, error FROM outcome WHERE id = ?1 AND state = ?2")
+        .prepare_cached("SELECT stats_key, error FROM message_status WHERE id = ?1 AND state = ?2")
         .tried("give up on receipts")?;
     let mut update = conn
-        .prepare_cached("UPDATE outcome SET state = ?2, changed_at = ?3 WHERE id = ?1")
+        .prepare_cached("UPDATE message_status SET state = ?2, changed_at = ?3 WHERE id = ?1")
         .tried("give up on receipts")?;
     let (unknown, submitted) = (
         StateCode(MessageState::Unknown),
@@ -231,7 +231,8 @@ pub(super) fn give_up(
             .execute((id.0, unknown, now))
             .tried("give up on a receipt")?;
         let kind = TimelineKind::State(MessageState::Unknown);
-        timeline::append(conn, id, [TimelineEntry { at: now, kind }]).tried("trace a message's end")?;
+        timeline::append(conn, id, [TimelineEntry { at: now, kind }])
+            .tried("store a message's end in the timeline")?;
         let change = Change {
             id,
             stats_key: StatsKey::from_i64(stats_key),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// The columns of [`view_from`], in its order.
 pub(super) const COLUMNS: &str = "first_id, session, messages, account, dialect, class, kind, template, label, due, sender, custom, text, \
-     user, series, expires_at, message_type, accepted_at";
+     user, dimensions, expires_at, message_type, accepted_at";
 
 /// The last message of a batch.
 pub(super) fn last_of(batch: &BatchView) -> MessageId {
@@ -67,7 +67,7 @@ pub(super) fn accepted_at(conn: &Connection, id: MessageId) -> rusqlite::Result<
 pub(super) fn stats_key_of(conn: &Connection, id: MessageId) -> Result<StatsKey, StoreError> {
     conn.prepare_cached(
         "SELECT m.msisdn, m.segments,
-                (SELECT series FROM batch WHERE first_id <= m.id ORDER BY first_id DESC LIMIT 1)
+                (SELECT dimensions FROM batch WHERE first_id <= m.id ORDER BY first_id DESC LIMIT 1)
          FROM message m WHERE m.id = ?1",
     )
     .and_then(|mut select| {

@@ -225,7 +225,7 @@ impl Counters {
         if self.errors.get(&key).is_none() {
             let known = conn
                 .prepare_cached(
-                    "SELECT DISTINCT error FROM counter WHERE account = ?1 AND hour = ?2 AND series = ?3
+                    "SELECT DISTINCT error FROM message_stats WHERE account = ?1 AND hour = ?2 AND dimensions = ?3
                      AND error <> '' AND error <> ?4",
                 )?
                 .query_map((account.0, hour, dimensions.0, OTHER), |row| row.get(0))?
@@ -281,7 +281,7 @@ pub(super) fn flush(work: &mut Work<'_>) -> Result<(), StoreError> {
     let mut upsert = work
         .conn
         .prepare_cached(
-            "INSERT INTO counter (account, hour, series, country, state, error, messages, segments)
+            "INSERT INTO message_stats (account, hour, dimensions, country, state, error, messages, segments)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
              ON CONFLICT DO UPDATE SET messages = messages + excluded.messages,
                                        segments = segments + excluded.segments",
@@ -330,7 +330,7 @@ pub(super) fn expire(work: &mut Work<'_>, before: UnixMs) -> Result<(u64, bool),
     }
     let dimensions = work
         .conn
-        .prepare_cached("DELETE FROM series WHERE no IN (SELECT no FROM series WHERE hour < ?1 LIMIT ?2)")
+        .prepare_cached("DELETE FROM stats_dimensions WHERE no IN (SELECT no FROM stats_dimensions WHERE hour < ?1 LIMIT ?2)")
         .and_then(|mut delete| delete.execute((before, EXPIRED_A_STEP)))
         .tried("delete series")?;
     if dimensions > 0 {
@@ -341,12 +341,12 @@ pub(super) fn expire(work: &mut Work<'_>, before: UnixMs) -> Result<(u64, bool),
 
 fn delete_counters(conn: &Connection, before: i64) -> rusqlite::Result<u64> {
     let mut next_account =
-        conn.prepare_cached("SELECT account FROM counter WHERE account > ?1 ORDER BY account LIMIT 1")?;
+        conn.prepare_cached("SELECT account FROM message_stats WHERE account > ?1 ORDER BY account LIMIT 1")?;
     // Whole hours, as many as are needed for a piece.
     let mut hour_after = conn.prepare_cached(
-        "SELECT hour FROM counter WHERE account = ?1 AND hour < ?2 ORDER BY hour LIMIT 1 OFFSET ?3",
+        "SELECT hour FROM message_stats WHERE account = ?1 AND hour < ?2 ORDER BY hour LIMIT 1 OFFSET ?3",
     )?;
-    let mut delete = conn.prepare_cached("DELETE FROM counter WHERE account = ?1 AND hour <= ?2")?;
+    let mut delete = conn.prepare_cached("DELETE FROM message_stats WHERE account = ?1 AND hour <= ?2")?;
     let (mut account, mut deleted) = (-1i64, 0);
     while deleted < EXPIRED_A_STEP
         && let Some(row) = next_account.query([account])?.next()?

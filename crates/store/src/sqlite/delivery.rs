@@ -18,7 +18,7 @@ const NEVER: UnixMs = i64::MAX;
 /// Dead calls deleted by one command.
 const EXPIRED_CALLS_MAX: i64 = 500;
 
-const STATE: &str = "s.endpoint, s.told_row, s.told_index, s.pause_since, s.pause_until, s.pause_reason, \
+const STATE: &str = "s.endpoint, s.acked_row, s.acked_index, s.pause_since, s.pause_until, s.pause_reason, \
                      s.failing_since, s.waiting, s.dead, s.last_error, s.last_error_at";
 
 fn state_from(row: &Row<'_>) -> rusqlite::Result<EndpointState> {
@@ -64,7 +64,7 @@ pub(super) fn endpoint_offsets(
     conn: &Connection,
 ) -> Result<Vec<(AccountId, EventKinds, EventOffset)>, StoreError> {
     conn.prepare_cached(
-        "SELECT e.account, e.kinds, s.told_row, s.told_index
+        "SELECT e.account, e.kinds, s.acked_row, s.acked_index
          FROM endpoint e JOIN endpoint_state s ON s.endpoint = e.id",
     )
     .and_then(|mut select| {
@@ -87,7 +87,7 @@ fn record(work: &mut Work<'_>, done: RecordDelivery) -> Result<(), StoreError> {
     let found = work
         .conn
         .prepare_cached(&format!(
-            "SELECT {STATE}, s.next_no FROM endpoint_state s WHERE s.endpoint = ?1"
+            "SELECT {STATE}, s.next_seq FROM endpoint_state s WHERE s.endpoint = ?1"
         ))
         .and_then(|mut select| {
             select
@@ -120,8 +120,8 @@ fn record(work: &mut Work<'_>, done: RecordDelivery) -> Result<(), StoreError> {
 fn write(conn: &Connection, state: &EndpointState, next_no: i64) -> rusqlite::Result<()> {
     let pause = state.pause.as_ref();
     conn.prepare_cached(
-        "UPDATE endpoint_state SET told_row = ?2, told_index = ?3, pause_since = ?4, pause_until = ?5,
-             pause_reason = ?6, failing_since = ?7, waiting = ?8, dead = ?9, next_no = ?10,
+        "UPDATE endpoint_state SET acked_row = ?2, acked_index = ?3, pause_since = ?4, pause_until = ?5,
+             pause_reason = ?6, failing_since = ?7, waiting = ?8, dead = ?9, next_seq = ?10,
              last_error = ?11, last_error_at = ?12
          WHERE endpoint = ?1",
     )?
@@ -159,7 +159,7 @@ fn schedule_retry(
     call: &crate::NewDeliveryRetry,
 ) -> rusqlite::Result<()> {
     conn.prepare_cached(
-        "INSERT INTO redelivery (endpoint, no, due, tries, first_tried_at, given_up_at, error, events)
+        "INSERT INTO delivery_retry (endpoint, seq, due, tries, first_tried_at, dead_at, error, events)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?
     .execute((
@@ -178,7 +178,7 @@ fn schedule_retry(
 
 fn settle(conn: &Connection, state: &mut EndpointState, no: i64) -> rusqlite::Result<()> {
     let due: Option<UnixMs> = conn
-        .prepare_cached("DELETE FROM redelivery WHERE endpoint = ?1 AND no = ?2 RETURNING due")?
+        .prepare_cached("DELETE FROM delivery_retry WHERE endpoint = ?1 AND seq = ?2 RETURNING due")?
         .query_row((state.endpoint.0, no), |row| row.get(0))
         .optional()?;
     if let Some(due) = due {
@@ -190,7 +190,7 @@ fn settle(conn: &Connection, state: &mut EndpointState, no: i64) -> rusqlite::Re
 fn retry(work: &Work<'_>, state: &mut EndpointState, call: &crate::Retried) -> rusqlite::Result<()> {
     let was: Option<(UnixMs, UnixMs)> = work
         .conn
-        .prepare_cached("SELECT due, first_tried_at FROM redelivery WHERE endpoint = ?1 AND no = ?2")?
+        .prepare_cached("SELECT due, first_tried_at FROM delivery_retry WHERE endpoint = ?1 AND seq = ?2")?
         .query_row((state.endpoint.0, call.no), |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((due, first_tried_at)) = was else {
@@ -198,11 +198,11 @@ fn retry(work: &Work<'_>, state: &mut EndpointState, call: &crate::Retried) -> r
     };
     // The last try came after it was due; how long after is not stored.
     let tried_at = first_tried_at.max(if due == NEVER { 0 } else { due });
-    let given_up_at = (call.due == NEVER).then(|| tried_at.max(work.memory.now));
+    let dead_at = (call.due == NEVER).then(|| tried_at.max(work.memory.now));
     work.conn
         .prepare_cached(
-            "UPDATE redelivery SET due = ?3, tries = ?4, error = ?5, given_up_at = ?6
-             WHERE endpoint = ?1 AND no = ?2",
+            "UPDATE delivery_retry SET due = ?3, tries = ?4, error = ?5, dead_at = ?6
+             WHERE endpoint = ?1 AND seq = ?2",
         )?
         .execute((
             state.endpoint.0,
@@ -210,14 +210,15 @@ fn retry(work: &Work<'_>, state: &mut EndpointState, call: &crate::Retried) -> r
             call.due,
             call.tries,
             &call.error,
-            given_up_at,
+            dead_at,
         ))?;
     count(state, due, -1);
     count(state, call.due, 1);
     Ok(())
 }
 
-const CALL: &str = "SELECT no, events, tries, due, first_tried_at, error FROM redelivery WHERE endpoint = ?1";
+const CALL: &str =
+    "SELECT seq, events, tries, due, first_tried_at, error FROM delivery_retry WHERE endpoint = ?1";
 
 /// Retries of an endpoint.
 fn calls(
@@ -229,15 +230,15 @@ fn calls(
 ) -> Result<Vec<DeliveryRetry>, StoreError> {
     let (sql, from) = match filter {
         DeliveryRetryFilter::Due(at) => (
-            format!("{CALL} AND due <= ?2 ORDER BY due, no LIMIT ?3"),
+            format!("{CALL} AND due <= ?2 ORDER BY due, seq LIMIT ?3"),
             at.min(NEVER - 1),
         ),
         DeliveryRetryFilter::Waiting => (
-            format!("{CALL} AND no > ?2 AND due < {NEVER} ORDER BY no LIMIT ?3"),
+            format!("{CALL} AND seq > ?2 AND due < {NEVER} ORDER BY seq LIMIT ?3"),
             after,
         ),
         DeliveryRetryFilter::Dead => (
-            format!("{CALL} AND no > ?2 AND due = {NEVER} ORDER BY no LIMIT ?3"),
+            format!("{CALL} AND seq > ?2 AND due = {NEVER} ORDER BY seq LIMIT ?3"),
             after,
         ),
     };
@@ -273,8 +274,8 @@ pub(super) fn expire(conn: &Connection, before: UnixMs) -> Result<bool, StoreErr
     let delete = || {
         let gone: Vec<u32> = conn
             .prepare_cached(
-                "DELETE FROM redelivery WHERE (endpoint, no) IN
-                     (SELECT endpoint, no FROM redelivery WHERE given_up_at < ?1 LIMIT ?2)
+                "DELETE FROM delivery_retry WHERE (endpoint, seq) IN
+                     (SELECT endpoint, seq FROM delivery_retry WHERE dead_at < ?1 LIMIT ?2)
                  RETURNING endpoint",
             )?
             .query_map((before, EXPIRED_CALLS_MAX), |row| row.get(0))?

@@ -101,7 +101,7 @@ impl DimensionsMap {
         }
         let no = conn
             .prepare_cached(
-                "INSERT INTO series (account, user, dialect, class, kind, template, label, hour)
+                "INSERT INTO stats_dimensions (account, user, dialect, class, kind, template, label, hour)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
                  ON CONFLICT DO UPDATE SET hour = max(hour, excluded.hour) RETURNING no",
             )?
@@ -139,7 +139,7 @@ impl DimensionsMap {
             Some(account) => Some(*account),
             None => {
                 let read: Option<u32> = conn
-                    .prepare_cached("SELECT account FROM series WHERE no = ?1")?
+                    .prepare_cached("SELECT account FROM stats_dimensions WHERE no = ?1")?
                     .query_row([no.0], |row| row.get(0))
                     .optional()?;
                 if let Some(account) = read {

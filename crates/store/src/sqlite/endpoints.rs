@@ -64,7 +64,7 @@ pub(super) fn put(conn: &Connection, endpoint: &Endpoint) -> Result<(), StoreErr
     .tried("change an endpoint")?;
     let end = events::end_of_log(conn, endpoint.account)?;
     conn.prepare_cached(
-        "INSERT INTO endpoint_state (endpoint, told_row, told_index) VALUES (?1, ?2, ?3)
+        "INSERT INTO endpoint_state (endpoint, acked_row, acked_index) VALUES (?1, ?2, ?3)
          ON CONFLICT (endpoint) DO NOTHING",
     )
     .and_then(|mut put| put.execute((endpoint.id.0, end.row, end.index)))
@@ -75,7 +75,7 @@ pub(super) fn put(conn: &Connection, endpoint: &Endpoint) -> Result<(), StoreErr
 /// Removes an endpoint with its state and all that waits for it.
 pub(super) fn remove(conn: &Connection, id: EndpointId) -> Result<(), StoreError> {
     for sql in [
-        "DELETE FROM redelivery WHERE endpoint = ?1",
+        "DELETE FROM delivery_retry WHERE endpoint = ?1",
         "DELETE FROM endpoint_state WHERE endpoint = ?1",
         "DELETE FROM endpoint WHERE id = ?1",
     ] {

@@ -60,7 +60,7 @@ pub(super) fn log<'e>(
 pub(super) fn accounts_after(conn: &Connection, row: i64) -> Result<Vec<AccountId>, StoreError> {
     // By the rows alone: the index would be read whole.
     let mut accounts: Vec<AccountId> = conn
-        .prepare_cached("SELECT account FROM event NOT INDEXED WHERE row > ?1")
+        .prepare_cached("SELECT account FROM outbox NOT INDEXED WHERE row > ?1")
         .and_then(|mut select| {
             select
                 .query_map([row], |row| row.get(0).map(AccountId))?
@@ -75,7 +75,7 @@ pub(super) fn accounts_after(conn: &Connection, row: i64) -> Result<Vec<AccountI
 /// When the last row was logged; 0 when there is none.
 pub(super) fn newest_at(conn: &Connection) -> rusqlite::Result<UnixMs> {
     conn.query_row(
-        "SELECT coalesce((SELECT at FROM event ORDER BY row DESC LIMIT 1), 0)",
+        "SELECT coalesce((SELECT at FROM outbox ORDER BY row DESC LIMIT 1), 0)",
         [],
         |row| row.get(0),
     )
@@ -83,7 +83,7 @@ pub(super) fn newest_at(conn: &Connection) -> rusqlite::Result<UnixMs> {
 
 /// The last row of the log.
 pub(super) fn last_row(conn: &Connection) -> rusqlite::Result<i64> {
-    conn.prepare_cached("SELECT coalesce(max(row), 0) FROM event")?
+    conn.prepare_cached("SELECT coalesce(max(row), 0) FROM outbox")?
         .query_row([], |row| row.get(0))
 }
 
@@ -110,8 +110,8 @@ impl NewRow {
             return Ok(());
         }
         conn.prepare_cached(
-            "INSERT INTO event (account, at, kinds, count, entries)
-             VALUES (?1, max(?2, coalesce((SELECT at FROM event ORDER BY row DESC LIMIT 1), ?2)), ?3, ?4, ?5)",
+            "INSERT INTO outbox (account, at, kinds, count, entries)
+             VALUES (?1, max(?2, coalesce((SELECT at FROM outbox ORDER BY row DESC LIMIT 1), ?2)), ?3, ?4, ?5)",
         )
         .and_then(|mut insert| {
             insert.execute((account.0, self.at, self.kinds.0, self.count, self.entries.finish()))
@@ -130,7 +130,7 @@ pub(super) fn end_of_log(conn: &Connection, account: AccountId) -> Result<EventO
 fn end_before(conn: &Connection, account: AccountId, row: i64) -> Result<EventOffset, StoreError> {
     let last: Option<(i64, u32)> = conn
         .prepare_cached(
-            "SELECT row, count FROM event WHERE account = ?1 AND row < ?2 ORDER BY row DESC LIMIT 1",
+            "SELECT row, count FROM outbox WHERE account = ?1 AND row < ?2 ORDER BY row DESC LIMIT 1",
         )
         .and_then(|mut select| {
             select
@@ -154,7 +154,7 @@ pub(super) fn read(
 ) -> Result<(Vec<Event>, EventOffset), StoreError> {
     let mut select = conn
         .prepare_cached(
-            "SELECT row, count, CASE WHEN kinds & ?3 THEN entries END FROM event
+            "SELECT row, count, CASE WHEN kinds & ?3 THEN entries END FROM outbox
              WHERE account = ?1 AND row >= ?2 ORDER BY row LIMIT ?4",
         )
         .tried("read events")?;
@@ -199,7 +199,7 @@ pub(super) fn offset_before(
     query::snapshot(conn, || {
         let first = first_row_at(conn, account, at).tried("look for a time in the events")?;
         let mut select = conn
-            .prepare_cached("SELECT row, entries FROM event WHERE account = ?1 AND row >= ?2 ORDER BY row")
+            .prepare_cached("SELECT row, entries FROM outbox WHERE account = ?1 AND row >= ?2 ORDER BY row")
             .tried("look for a time in the events")?;
         let mut rows = select
             .query((account.0, first))
@@ -224,7 +224,7 @@ pub(super) fn offset_before(
 /// for their times grow with them.
 fn first_row_at(conn: &Connection, account: AccountId, at: UnixMs) -> rusqlite::Result<i64> {
     let mut next = conn
-        .prepare_cached("SELECT row, at FROM event WHERE account = ?1 AND row >= ?2 ORDER BY row LIMIT 1")?;
+        .prepare_cached("SELECT row, at FROM outbox WHERE account = ?1 AND row >= ?2 ORDER BY row LIMIT 1")?;
     let (mut from, mut to) = (0, last_row(conn)? + 1);
     while from < to {
         let middle = from + (to - from) / 2;
@@ -251,7 +251,7 @@ pub(super) fn expire(work: &mut Work<'_>, before: UnixMs, dead_before: UnixMs) -
     let rows = old_rows(work.conn, after, before).tried("look for old events")?;
     let mut delete = work
         .conn
-        .prepare_cached("DELETE FROM event WHERE row = ?1")
+        .prepare_cached("DELETE FROM outbox WHERE row = ?1")
         .tried("delete old events")?;
     let (mut deleted, mut last) = (0, None);
     for row in &rows {
@@ -290,7 +290,7 @@ struct OldRow {
 
 fn old_rows(conn: &Connection, after: i64, before: UnixMs) -> rusqlite::Result<Vec<OldRow>> {
     let mut select = conn.prepare_cached(
-        "SELECT row, account, kinds, count, at FROM event NOT INDEXED WHERE row > ?1 ORDER BY row",
+        "SELECT row, account, kinds, count, at FROM outbox NOT INDEXED WHERE row > ?1 ORDER BY row",
     )?;
     let mut rows = select.query([after])?;
     let mut old = Vec::new();

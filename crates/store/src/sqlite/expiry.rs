@@ -121,7 +121,7 @@ fn end_waiting(
     let outcome = match earlier {
         Some(earlier) => MessageStatus {
             state: end.state(),
-            flags: Flags::TRACED,
+            flags: Flags::IN_TIMELINE,
             changed_at: now,
             error: end.error().into(),
             ..earlier
@@ -129,7 +129,8 @@ fn end_waiting(
         None => never_tried(work, id, carrier, end, now)?,
     };
     outcome.replace(work.conn).tried("store that a message expired")?;
-    timeline::append(work.conn, id, [end.entry(now, carrier)]).tried("trace a message's end")?;
+    timeline::append(work.conn, id, [end.entry(now, carrier)])
+        .tried("store a message's end in the timeline")?;
     let change = Change {
         id,
         stats_key: outcome.stats_key,
@@ -151,7 +152,7 @@ fn never_tried(
     Ok(MessageStatus {
         id,
         state: end.state(),
-        flags: Flags::TRACED,
+        flags: Flags::IN_TIMELINE,
         carrier,
         bind: 0,
         attempts: 0,
@@ -179,11 +180,11 @@ pub(super) struct Looked {
 pub(super) fn look(conn: &Connection, from: Option<ExpirySweep>, now: UnixMs) -> Result<Looked, StoreError> {
     let mut select = conn
         .prepare_cached(
-            "SELECT carrier, class, account, no, first_id, last_id,
+            "SELECT carrier, class, account, seq, first_id, last_id,
                     (SELECT expires_at FROM batch WHERE batch.first_id <= queue.first_id
                      ORDER BY batch.first_id DESC LIMIT 1)
-             FROM queue WHERE (carrier, class, account, no, first_id) >= (?1, ?2, ?3, ?4, ?5)
-             ORDER BY carrier, class, account, no, first_id LIMIT ?6",
+             FROM queue WHERE (carrier, class, account, seq, first_id) >= (?1, ?2, ?3, ?4, ?5)
+             ORDER BY carrier, class, account, seq, first_id LIMIT ?6",
         )
         .tried("look for what has expired")?;
     let start = from.map_or((0, 0, 0, i64::MIN, i64::MIN), |(key, first)| {

@@ -401,7 +401,7 @@ fn store_message(work: &mut Work<'_>, message: &Message, at: UnixMs) -> Result<I
 /// Counts a message that no account owns.
 fn count_unassigned(conn: &Connection, id: InboundId) -> rusqlite::Result<()> {
     conn.prepare_cached(&format!(
-        "UPDATE meta SET value = value + (SELECT {WEIGHT} FROM inbound WHERE id = ?1) WHERE key = 'inbound_nobodys'"
+        "UPDATE meta SET value = value + (SELECT {WEIGHT} FROM inbound WHERE id = ?1) WHERE key = 'inbound_unassigned'"
     ))?
     .execute([id.0])?;
     Ok(())
@@ -410,7 +410,7 @@ fn count_unassigned(conn: &Connection, id: InboundId) -> rusqlite::Result<()> {
 /// Subtracts messages that no account owned.
 fn uncount_unassigned(conn: &Connection, weight: i64) -> rusqlite::Result<()> {
     if weight > 0 {
-        conn.prepare_cached("UPDATE meta SET value = value - ?1 WHERE key = 'inbound_nobodys'")?
+        conn.prepare_cached("UPDATE meta SET value = value - ?1 WHERE key = 'inbound_unassigned'")?
             .execute([weight])?;
     }
     Ok(())
@@ -420,7 +420,7 @@ fn uncount_unassigned(conn: &Connection, weight: i64) -> rusqlite::Result<()> {
 fn make_room(work: &mut Work<'_>, rows_max: usize) -> rusqlite::Result<u64> {
     let conn = work.conn;
     let counted: i64 = conn
-        .prepare_cached("SELECT value FROM meta WHERE key = 'inbound_nobodys'")?
+        .prepare_cached("SELECT value FROM meta WHERE key = 'inbound_unassigned'")?
         .query_row([], |row| row.get(0))?;
     let over = counted.saturating_sub(as_count(work.memory.config.unassigned_inbound_max));
     if over <= 0 {
@@ -428,7 +428,7 @@ fn make_room(work: &mut Work<'_>, rows_max: usize) -> rusqlite::Result<u64> {
     }
     let mut delete = conn.prepare_cached(&format!(
         "DELETE FROM inbound WHERE id =
-             (SELECT id FROM inbound INDEXED BY inbound_nobodys WHERE account IS NULL ORDER BY id LIMIT 1)
+             (SELECT id FROM inbound INDEXED BY inbound_unassigned WHERE account IS NULL ORDER BY id LIMIT 1)
          RETURNING {WEIGHT}"
     ))?;
     let (mut weight, mut dropped) = (0, 0);

@@ -35,7 +35,7 @@ pub(super) fn serve(
     let indexes = Indexes::load(conn, config, &id_key).tried("load the indexes")?;
     meters.runs.store(indexes.runs, Ordering::Relaxed);
     let last_id_given = MessageId(last_id(conn, "message").tried("read the last message")?);
-    let last_request = last_id(conn, "request").tried("read the last request")?;
+    let last_request = last_id(conn, "idempotency_record").tried("read the last request")?;
     let eras = Eras::load(conn).tried("read what the clock did")?;
     let Newest {
         id: newest,
@@ -48,7 +48,7 @@ pub(super) fn serve(
         id_key,
         last_id: last_id_given,
         last_request,
-        queue_seq: Reserved::load(conn, "queue_no_reserved").tried("read the last place")?,
+        queue_seq: Reserved::load(conn, "queue_seq_reserved").tried("read the last place")?,
         attempt: Reserved::load(conn, "attempt_reserved").tried("read the last attempt")?,
         receipts: indexes.receipts,
         requests: indexes.requests,
@@ -131,8 +131,8 @@ pub(super) fn tool_within(
 /// Reads the numbers that are given on from where they were, for whoever looks whether they can be read.
 pub(super) fn last_numbers(conn: &Connection) -> Result<(), StoreError> {
     last_id(conn, "message").tried("read the last message")?;
-    last_id(conn, "request").tried("read the last request")?;
-    Reserved::load(conn, "queue_no_reserved").tried("read the last place")?;
+    last_id(conn, "idempotency_record").tried("read the last request")?;
+    Reserved::load(conn, "queue_seq_reserved").tried("read the last place")?;
     Reserved::load(conn, "attempt_reserved").tried("read the last attempt")?;
     awaiting::newest_at(conn).tried("look for the last submission")?;
     Ok(())
@@ -149,7 +149,7 @@ struct Newest {
 impl Newest {
     fn load(conn: &Connection, eras: &Eras) -> rusqlite::Result<Self> {
         let mut newest = inbound::last_id(conn)?;
-        for table in ["message", "request"] {
+        for table in ["message", "idempotency_record"] {
             newest = newest.max(last_id(conn, table)?);
         }
         let id = MessageId(newest);
@@ -241,7 +241,7 @@ impl Indexes {
 
 /// Numbers of messages that are in no sealed run.
 fn push_numbers(conn: &Connection, numbers: &mut Index) -> rusqlite::Result<()> {
-    let last_sealed = numbers.sealed_last_id();
+    let last_sealed = numbers.flushed_last_id();
     let mut select = conn.prepare(
         "SELECT m.id, m.msisdn, m.failure IS NULL AND b.capped, b.account
          FROM message m JOIN batch b
@@ -268,8 +268,9 @@ pub(super) fn push_requests(
     requests: &mut Index,
     id_key: &[u8; 32],
 ) -> rusqlite::Result<()> {
-    let last_sealed = requests.sealed_last_id();
-    let mut select = conn.prepare("SELECT id, account, scope, key FROM request WHERE id > ?1 ORDER BY id")?;
+    let last_sealed = requests.flushed_last_id();
+    let mut select =
+        conn.prepare("SELECT id, account, scope, key FROM idempotency_record WHERE id > ?1 ORDER BY id")?;
     let mut rows = select.query([last_sealed])?;
     while let Some(row) = rows.next()? {
         let account = AccountId(row.get(1)?);

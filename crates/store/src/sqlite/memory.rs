@@ -352,7 +352,7 @@ impl Work<'_> {
             // Made while the clock was ahead: they are as old as now, and no younger.
             self.memory
                 .receipts
-                .lower_sealed_at(self.conn, now)
+                .lower_flushed_at(self.conn, now)
                 .tried("correct the times of runs")?;
         }
         Ok(())

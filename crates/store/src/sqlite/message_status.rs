@@ -1,4 +1,4 @@
-//! Rows of the `outcome` table.
+//! Rows of the `message_status` table.
 
 use super::codes::{ErrorCode, StateCode};
 use super::segments::{self, Segment};
@@ -8,23 +8,23 @@ use sms::state::MessageState;
 
 /// Always set, so that flags take one octet whatever else they say (0 and 1 would take none).
 const PRESENT: u8 = 64;
-/// The trace has the last attempt and its result; otherwise the outcome has them.
-const TRACED: u8 = 1;
+/// The timeline has the last attempt and its result; otherwise the row of the status has them.
+const IN_TIMELINE: u8 = 1;
 /// A receipt brought the state, at `changed_at` (messages of one segment).
 const BY_RECEIPT: u8 = 2;
 
-/// What an outcome's row says besides its values.
+/// What a row says besides its values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Flags(u8);
 
 impl Flags {
     pub(super) const NONE: Self = Self(PRESENT);
-    pub(super) const TRACED: Self = Self(PRESENT | TRACED);
+    pub(super) const IN_TIMELINE: Self = Self(PRESENT | IN_TIMELINE);
     /// For the receipt's statement, which only adds.
     pub(super) const BY_RECEIPT_BIT: u8 = BY_RECEIPT;
 
-    pub(super) fn traced(self) -> bool {
-        self.0 & TRACED != 0
+    pub(super) fn in_timeline(self) -> bool {
+        self.0 & IN_TIMELINE != 0
     }
 
     pub(super) fn by_receipt(self) -> bool {
@@ -61,15 +61,15 @@ pub(super) struct MessageStatus {
 
 /// The columns of [`MessageStatus::from_row`], in its order.
 pub(super) const COLUMNS: &str = "o.id, o.state, o.flags, o.carrier, o.bind, o.attempts, o.attempt, \
-     o.attempted_at, o.answered_in, o.changed_at, o.status, o.carrier_id, o.error, o.segments, o.tally";
+     o.attempted_at, o.answered_in, o.changed_at, o.command_status, o.carrier_id, o.error, o.segments, o.stats_key";
 /// How many [`COLUMNS`] are.
 pub(super) const COLUMNS_COUNT: usize = 15;
 
-const INSERT: &str = "INSERT OR IGNORE INTO outcome (id, state, flags, carrier, bind, attempts, attempt, \
-     attempted_at, answered_in, changed_at, status, carrier_id, error, segments, tally) \
+const INSERT: &str = "INSERT OR IGNORE INTO message_status (id, state, flags, carrier, bind, attempts, attempt, \
+     attempted_at, answered_in, changed_at, command_status, carrier_id, error, segments, stats_key) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
-const REPLACE: &str = "INSERT OR REPLACE INTO outcome (id, state, flags, carrier, bind, attempts, attempt, \
-     attempted_at, answered_in, changed_at, status, carrier_id, error, segments, tally) \
+const REPLACE: &str = "INSERT OR REPLACE INTO message_status (id, state, flags, carrier, bind, attempts, attempt, \
+     attempted_at, answered_in, changed_at, command_status, carrier_id, error, segments, stats_key) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
 
 impl MessageStatus {
@@ -100,7 +100,7 @@ impl MessageStatus {
 
     /// The row of a message, if it has one.
     pub(super) fn read(conn: &Connection, id: MessageId) -> rusqlite::Result<Option<Self>> {
-        conn.prepare_cached(&format!("SELECT {COLUMNS} FROM outcome o WHERE o.id = ?1"))?
+        conn.prepare_cached(&format!("SELECT {COLUMNS} FROM message_status o WHERE o.id = ?1"))?
             .query_row([id.0], |row| Self::from_row(row, 0))
             .optional()
             .map(Option::flatten)

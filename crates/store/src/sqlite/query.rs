@@ -91,8 +91,8 @@ impl MessageRow {
             outcome.state,
             MessageState::Queued | MessageState::InFlight | MessageState::InDoubt
         );
-        let taken =
-            !waits && (outcome.carrier_id.is_some() || outcome.segments.is_some() || !outcome.flags.traced());
+        let taken = !waits
+            && (outcome.carrier_id.is_some() || outcome.segments.is_some() || !outcome.flags.in_timeline());
         let (error, cause) = match cause::split(&outcome.error) {
             (_, None) => (outcome.error, None),
             (code, cause) => (code.into(), cause),
@@ -137,7 +137,7 @@ fn rows_ordered(
 ) -> Result<Vec<MessageRow>, StoreError> {
     let sql = format!(
         "SELECT {}, m.id, m.msisdn, m.carrier, m.segments, m.written, m.params, m.extra
-         FROM message m LEFT JOIN outcome o ON o.id = m.id
+         FROM message m LEFT JOIN message_status o ON o.id = m.id
          WHERE m.id BETWEEN ?1 AND ?2 ORDER BY {order} LIMIT ?3",
         message_status::COLUMNS
     );
@@ -276,8 +276,8 @@ pub(super) fn read_lane(
     snapshot(conn, || {
         let mut select = conn
             .prepare_cached(
-                "SELECT no, first_id, last_id, attempts, last_attempt FROM queue
-                 WHERE carrier = ?1 AND class = ?2 AND account = ?3 AND no >= ?4 ORDER BY no, first_id",
+                "SELECT seq, first_id, last_id, attempts, last_attempt FROM queue
+                 WHERE carrier = ?1 AND class = ?2 AND account = ?3 AND seq >= ?4 ORDER BY seq, first_id",
             )
             .tried("read a lane")?;
         let (after_no, after_id) = after.map_or((i64::MIN, i64::MIN), |(no, id)| (no.0, id.0));
@@ -387,7 +387,7 @@ fn mark_taken(conn: &Connection, carrier: CarrierNo, messages: &mut [Outgoing]) 
     };
     let mut select = conn
         .prepare_cached(
-            "SELECT id, segments FROM outcome WHERE id BETWEEN ?1 AND ?2 AND carrier = ?3 AND segments IS NOT NULL",
+            "SELECT id, segments FROM message_status WHERE id BETWEEN ?1 AND ?2 AND carrier = ?3 AND segments IS NOT NULL",
         )
         .tried("read segments taken")?;
     let rows: Vec<(i64, Vec<u8>)> = select

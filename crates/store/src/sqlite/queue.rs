@@ -40,7 +40,7 @@ fn insert(
 ) -> Result<(), StoreError> {
     work.conn
         .prepare_cached(
-            "INSERT INTO queue (carrier, class, account, no, first_id, last_id, attempts, last_attempt)
+            "INSERT INTO queue (carrier, class, account, seq, first_id, last_id, attempts, last_attempt)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )
         .and_then(|mut insert| {
@@ -72,7 +72,7 @@ pub(super) fn delay(
     let no = work.memory.next_queue_seq();
     work.conn
         .prepare_cached(
-            "INSERT INTO delayed (due, no, carrier, class, account, first_id, last_id, attempts, last_attempt)
+            "INSERT INTO delayed (due, seq, carrier, class, account, first_id, last_id, attempts, last_attempt)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )
         .and_then(|mut insert| {
@@ -108,7 +108,7 @@ pub(super) fn consume(work: &mut Work<'_>, taken: &DequeuedRange) -> Result<Vec<
     let whole = work
         .conn
         .prepare_cached(
-            "DELETE FROM queue WHERE carrier = ?1 AND class = ?2 AND account = ?3 AND no = ?4 AND first_id = ?5
+            "DELETE FROM queue WHERE carrier = ?1 AND class = ?2 AND account = ?3 AND seq = ?4 AND first_id = ?5
                                  AND last_id = ?6",
         )
         .and_then(|mut delete| {
@@ -156,7 +156,7 @@ fn pieces(work: &Work<'_>, taken: &DequeuedRange) -> Result<Vec<Piece>, StoreErr
         .conn
         .prepare_cached(
             "SELECT first_id, last_id, attempts, last_attempt FROM queue
-             WHERE carrier = ?1 AND class = ?2 AND account = ?3 AND no = ?4 AND first_id <= ?5
+             WHERE carrier = ?1 AND class = ?2 AND account = ?3 AND seq = ?4 AND first_id <= ?5
              ORDER BY first_id DESC",
         )
         .tried("look into a lane")?;
@@ -195,7 +195,7 @@ fn cut(work: &mut Work<'_>, taken: &DequeuedRange, piece: &Piece) -> Result<(), 
     let no = taken.key.no;
     work.conn
         .prepare_cached(
-            "DELETE FROM queue WHERE carrier = ?1 AND class = ?2 AND account = ?3 AND no = ?4 AND first_id = ?5",
+            "DELETE FROM queue WHERE carrier = ?1 AND class = ?2 AND account = ?3 AND seq = ?4 AND first_id = ?5",
         )
         .and_then(|mut delete| {
             delete.execute((lane.carrier.0, lane.class.as_u8(), lane.account.0, no.0, piece.first.0))
@@ -245,7 +245,7 @@ pub(super) fn release(work: &mut Work<'_>, now: UnixMs, ranges_max: usize) -> Re
     }
     if let Some(last) = due.last() {
         work.conn
-            .prepare_cached("DELETE FROM delayed WHERE (due, no) <= (?1, ?2)")
+            .prepare_cached("DELETE FROM delayed WHERE (due, seq) <= (?1, ?2)")
             .and_then(|mut delete| delete.execute((last.due, last.no)))
             .tried("release what is due")?;
     }
@@ -263,8 +263,8 @@ pub(super) fn release(work: &mut Work<'_>, now: UnixMs, ranges_max: usize) -> Re
 fn read_due(work: &Work<'_>, now: UnixMs, ranges_max: usize) -> Result<Vec<Due>, StoreError> {
     work.conn
         .prepare_cached(
-            "SELECT due, no, carrier, class, account, first_id, last_id, attempts, last_attempt FROM delayed
-             WHERE due <= ?1 ORDER BY due, no LIMIT ?2",
+            "SELECT due, seq, carrier, class, account, first_id, last_id, attempts, last_attempt FROM delayed
+             WHERE due <= ?1 ORDER BY due, seq LIMIT ?2",
         )
         .and_then(|mut select| {
             select
@@ -290,7 +290,7 @@ fn read_due(work: &Work<'_>, now: UnixMs, ranges_max: usize) -> Result<Vec<Due>,
 
 /// When the next delayed message is due.
 pub(super) fn next_due(conn: &rusqlite::Connection) -> Result<Option<UnixMs>, StoreError> {
-    conn.prepare_cached("SELECT due FROM delayed ORDER BY due, no LIMIT 1")
+    conn.prepare_cached("SELECT due FROM delayed ORDER BY due, seq LIMIT 1")
         .and_then(|mut select| select.query_row([], |row| row.get(0)).optional())
         .tried("read the next due time")
 }

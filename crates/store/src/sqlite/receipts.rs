@@ -115,7 +115,7 @@ fn settle(
     let oldest = receipt.received_at - work.memory.config.receipt_age_ms_max;
     let runs = work.memory.receipts.sorted_runs();
     for run in runs.iter().rev() {
-        if run.sealed_at() < oldest.max(search.shared_since()) {
+        if run.flushed_at() < oldest.max(search.shared_since()) {
             continue;
         }
         let found = collect(&mut candidates, |take| run.visit(work.conn, key, take))
@@ -393,7 +393,7 @@ pub(super) struct Ends<'c>(CachedStatement<'c>);
 impl<'c> Ends<'c> {
     pub(super) fn prepare(conn: &'c Connection) -> Result<Self, StoreError> {
         conn.prepare_cached(
-            "UPDATE outcome SET state = ?4, flags = flags | noting(tally, ?5), changed_at = ?6, error = ?7
+            "UPDATE message_status SET state = ?4, flags = flags | noting(stats_key, ?5), changed_at = ?6, error = ?7
              WHERE id = ?1 AND carrier = ?2 AND carrier_id = ?3 AND state = ?8",
         )
         .map(Self)
@@ -457,7 +457,7 @@ fn to_whole(
     }
     if outcome.flags.by_receipt() {
         let earlier = timeline::of_receipts(&outcome)?;
-        timeline::append(work.conn, outcome.id, earlier).tried("trace an earlier receipt")?;
+        timeline::append(work.conn, outcome.id, earlier).tried("store an earlier receipt in the timeline")?;
     }
     let (state, error) = (outcome.state, outcome.error.clone());
     outcome.state = reported;
@@ -573,7 +573,7 @@ fn append_receipt(
             kind,
         }],
     )
-    .tried("trace a receipt")
+    .tried("store a receipt in the timeline")
 }
 
 #[cfg(test)]
@@ -583,10 +583,10 @@ mod tests {
     #[test]
     fn a_value_is_brought_out_of_the_row_that_changes_and_of_no_other() {
         let conn = Connection::open_in_memory().unwrap();
-        conn.execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY, flags, tally); INSERT INTO t VALUES (1, 4, 77), (2, 4, 88);")
+        conn.execute_batch("CREATE TABLE t (id INTEGER PRIMARY KEY, flags, stats_key); INSERT INTO t VALUES (1, 4, 77), (2, 4, 88);")
             .unwrap();
         let noting = Noting::install(&conn).unwrap();
-        let update = "UPDATE t SET flags = flags | noting(tally, 2) WHERE id = ?1 AND flags = 4";
+        let update = "UPDATE t SET flags = flags | noting(stats_key, 2) WHERE id = ?1 AND flags = 4";
         for (id, changed, kept) in [(2, 1, 88), (3, 0, 88), (1, 1, 77), (1, 0, 77)] {
             assert_eq!(conn.execute(update, [id]).unwrap(), changed);
             assert_eq!(noting.kept(), kept);

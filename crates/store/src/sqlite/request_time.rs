@@ -65,13 +65,13 @@ impl RequestTime {
     /// Drops leaps that no request needs any more. `at` says when a request came.
     pub(super) fn load(conn: &Connection, at: impl Fn(i64) -> UnixMs) -> rusqlite::Result<Self> {
         conn.execute(
-            "DELETE FROM request_leap WHERE NOT EXISTS (SELECT 1 FROM request)
-                OR first_request < (SELECT max(first_request) FROM request_leap
-                                    WHERE first_request <= (SELECT min(id) FROM request))",
+            "DELETE FROM idempotency_leap WHERE NOT EXISTS (SELECT 1 FROM idempotency_record)
+                OR first_request < (SELECT max(first_request) FROM idempotency_leap
+                                    WHERE first_request <= (SELECT min(id) FROM idempotency_record))",
             [],
         )?;
         let leaps: Vec<Leap> = conn
-            .prepare("SELECT first_request, sum_ms FROM request_leap ORDER BY first_request")?
+            .prepare("SELECT first_request, sum_ms FROM idempotency_leap ORDER BY first_request")?
             .query_map([], |row| {
                 Ok(Leap {
                     first_request: row.get(0)?,
@@ -79,9 +79,10 @@ impl RequestTime {
                 })
             })?
             .collect::<rusqlite::Result<_>>()?;
-        let newest: Option<i64> = conn.query_row("SELECT max(id) FROM request", [], |row| row.get(0))?;
+        let newest: Option<i64> =
+            conn.query_row("SELECT max(id) FROM idempotency_record", [], |row| row.get(0))?;
         let known_from: i64 = conn.query_row(
-            "SELECT coalesce(max(value), 0) FROM meta WHERE key = 'request_leaps_from'",
+            "SELECT coalesce(max(value), 0) FROM meta WHERE key = 'idempotency_leaps_from'",
             [],
             |row| row.get(0),
         )?;
@@ -154,7 +155,7 @@ impl RequestTime {
 /// Stores a leap, within the transaction of the request that it was noticed with.
 pub(super) fn store(conn: &Connection, leap: Leap) -> rusqlite::Result<()> {
     conn.execute(
-        "INSERT INTO request_leap (first_request, sum_ms) VALUES (?1, ?2)
+        "INSERT INTO idempotency_leap (first_request, sum_ms) VALUES (?1, ?2)
          ON CONFLICT (first_request) DO UPDATE SET sum_ms = excluded.sum_ms",
         (leap.first_request, leap.sum_ms),
     )

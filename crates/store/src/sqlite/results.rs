@@ -87,13 +87,13 @@ impl Recording<'_> {
             at: result.answered_at,
         };
         outbox::changed(work, change)?;
-        if outcome.flags.traced() {
+        if outcome.flags.in_timeline() {
             timeline::append(
                 work.conn,
                 result.id,
                 timeline_of(result, end, outcome.bind, is_late),
             )
-            .tried("trace an attempt")?;
+            .tried("store an attempt in the timeline")?;
         }
         if let Next::Retry { due, carrier } = result.next {
             match end {
@@ -214,9 +214,9 @@ fn outcome_of(result: &AttemptOutcome, end: Option<End>, bind: u16) -> MessageSt
     let (state, flags) = match result.next {
         Next::Partly => (MessageState::InFlight, Flags::NONE),
         Next::Submitted => (MessageState::Submitted, Flags::NONE),
-        Next::Final(state) => (state, Flags::TRACED),
-        Next::Retry { .. } => (end.map_or(MessageState::Queued, End::state), Flags::TRACED),
-        Next::InDoubt => (MessageState::InDoubt, Flags::TRACED),
+        Next::Final(state) => (state, Flags::IN_TIMELINE),
+        Next::Retry { .. } => (end.map_or(MessageState::Queued, End::state), Flags::IN_TIMELINE),
+        Next::InDoubt => (MessageState::InDoubt, Flags::IN_TIMELINE),
     };
     MessageStatus {
         id: result.id,
@@ -295,7 +295,7 @@ fn overwrite(
         let ended = earlier.state.is_final() && !earlier.state.may_become(outcome.state);
         if ended || earlier.attempt > outcome.attempt {
             let timeline = timeline_of(result, end, outcome.bind, is_late(result, earlier));
-            timeline::append(work.conn, result.id, timeline).tried("trace a late result")?;
+            timeline::append(work.conn, result.id, timeline).tried("store a late result in the timeline")?;
             outcome.state = earlier.state;
             return Ok(Overwritten::Stands);
         }
@@ -306,7 +306,7 @@ fn overwrite(
         }
         let lost = timeline::of_attempt(earlier)?;
         if !lost.is_empty() && earlier.attempt != outcome.attempt {
-            timeline::append(work.conn, result.id, lost).tried("trace an earlier attempt")?;
+            timeline::append(work.conn, result.id, lost).tried("store an earlier attempt in the timeline")?;
         }
     }
     outcome.replace(work.conn).tried("record a result")?;

@@ -60,7 +60,7 @@ pub(super) fn expire_messages(work: &mut Work<'_>, before: UnixMs, now: UnixMs) 
 /// Messages from `start` on below `before`, each with whether it may go.
 fn look(conn: &Connection, start: MessageId, before: MessageId) -> rusqlite::Result<Vec<(i64, bool)>> {
     conn.prepare_cached(
-        "SELECT m.id, o.state FROM message m LEFT JOIN outcome o ON o.id = m.id
+        "SELECT m.id, o.state FROM message m LEFT JOIN message_status o ON o.id = m.id
          WHERE m.id >= ?1 AND m.id < ?2 ORDER BY m.id LIMIT ?3",
     )?
     .query_map((start.0, before.0, as_count(MESSAGES_A_STEP)), |row| {
@@ -73,8 +73,8 @@ fn look(conn: &Connection, start: MessageId, before: MessageId) -> rusqlite::Res
 fn delete_messages(conn: &Connection, first: i64, last: i64) -> rusqlite::Result<()> {
     for sql in [
         "DELETE FROM message WHERE id BETWEEN ?1 AND ?2",
-        "DELETE FROM outcome WHERE id BETWEEN ?1 AND ?2",
-        "DELETE FROM trace WHERE message BETWEEN ?1 AND ?2",
+        "DELETE FROM message_status WHERE id BETWEEN ?1 AND ?2",
+        "DELETE FROM message_timeline WHERE message BETWEEN ?1 AND ?2",
         "DELETE FROM reused_request_id WHERE first_message BETWEEN ?1 AND ?2",
     ] {
         conn.prepare_cached(sql)?.execute((first, last))?;
@@ -135,7 +135,7 @@ pub(super) fn housekeep(work: &mut Work<'_>) -> Result<bool, StoreError> {
         return Ok(false);
     }
     let oldest = work.memory.now - work.memory.config.receipt_age_ms_max;
-    drop_old_runs(work, Kind::Receipt, |run| run.sealed_at() < oldest);
+    drop_old_runs(work, Kind::Receipt, |run| run.flushed_at() < oldest);
     Ok(false)
 }
 
@@ -144,7 +144,7 @@ fn purge_requests(work: &mut Work<'_>) -> Result<(), StoreError> {
     let now = work.memory.request_time.now();
     let oldest: Vec<(i64, bool)> = work
         .conn
-        .prepare_cached("SELECT id, expires_at FROM request ORDER BY id LIMIT ?1")
+        .prepare_cached("SELECT id, expires_at FROM idempotency_record ORDER BY id LIMIT ?1")
         .and_then(|mut select| {
             select
                 .query_map([as_count(REQUESTS_A_STEP)], |row| {
@@ -158,7 +158,7 @@ fn purge_requests(work: &mut Work<'_>) -> Result<(), StoreError> {
         return Ok(());
     };
     work.conn
-        .prepare_cached("DELETE FROM request WHERE id <= ?1")
+        .prepare_cached("DELETE FROM idempotency_record WHERE id <= ?1")
         .and_then(|mut delete| delete.execute([last]))
         .tried("delete old requests")?;
     drop_old_runs(work, Kind::Request, |run| run.last_id() <= last);

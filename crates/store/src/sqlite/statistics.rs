@@ -48,10 +48,10 @@ fn question(account: AccountId, filter: &StatisticsFilter, rows_max: usize) -> Q
     let mut question = Question {
         // The shift keeps what is divided positive, for SQLite rounds towards zero.
         sql: format!(
-            "SELECT (c.hour * 60 + ? + {shift}) / {MINUTES_A_DAY} - {days} AS day, c.series, c.country, c.state,
+            "SELECT (c.hour * 60 + ? + {shift}) / {MINUTES_A_DAY} - {days} AS day, c.dimensions, c.country, c.state,
                     c.error, sum(c.messages), sum(c.segments),
                     s.account, s.user, s.dialect, s.class, s.kind, s.template, s.label
-             FROM counter c JOIN series s ON s.no = c.series WHERE",
+             FROM message_stats c JOIN stats_dimensions s ON s.no = c.dimensions WHERE",
             days = DAYS_BEFORE,
             shift = DAYS_BEFORE * MINUTES_A_DAY,
         ),
@@ -76,8 +76,8 @@ fn question(account: AccountId, filter: &StatisticsFilter, rows_max: usize) -> Q
         filter.kind.iter().map(|kind| i64::from(kind.as_u8()).into()),
     );
     question.add(
-        " GROUP BY day, c.series, c.country, c.state, c.error HAVING sum(c.messages) <> 0
-          ORDER BY day, c.series, c.country, c.state, c.error LIMIT ?",
+        " GROUP BY day, c.dimensions, c.country, c.state, c.error HAVING sum(c.messages) <> 0
+          ORDER BY day, c.dimensions, c.country, c.state, c.error LIMIT ?",
         as_count(rows_max),
     );
     question

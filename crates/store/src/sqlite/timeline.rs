@@ -1,8 +1,8 @@
 //! The timeline of a message: what its rows contain, and stored entries for the rest.
 //!
-//! The common message needs no stored entry: its id says when it was accepted, its outcome when it was given to which
+//! The common message needs no stored entry: its id says when it was accepted, its status when it was given to which
 //! carrier, what that answered and what the receipt said. Entries are stored for attempts that did not end in an
-//! acceptance, for receipts that do not end a message, and before an outcome is overwritten.
+//! acceptance, for receipts that do not end a message, and before a status is overwritten.
 
 use super::batch;
 use super::cause;
@@ -13,9 +13,9 @@ use crate::{CarrierNo, MessageId, StoreError, TimelineEntry, TimelineKind, UnixM
 use rusqlite::{Connection, OptionalExtension, Row};
 use sms::state::MessageState;
 
-/// Traces kept of one message: a carrier that repeats itself must not fill the disk.
-const TRACES_MAX: i64 = 100;
-/// Separates the carrier's ids in a trace; normalised ids have no control characters.
+/// Entries stored of one message: a carrier that repeats itself must not fill the disk.
+const STORED_ENTRIES_MAX: i64 = 100;
+/// Separates the carrier's ids in a stored entry; normalised ids have no control characters.
 const BETWEEN_IDS: char = '\n';
 
 const ATTEMPT: i64 = 1;
@@ -33,12 +33,12 @@ pub(super) fn append(
     entries: impl IntoIterator<Item = TimelineEntry>,
 ) -> rusqlite::Result<()> {
     let last: Option<i64> = conn
-        .prepare_cached("SELECT max(n) FROM trace WHERE message = ?1")?
+        .prepare_cached("SELECT max(n) FROM message_timeline WHERE message = ?1")?
         .query_row([message.0], |row| row.get(0))?;
     let mut insert = conn.prepare_cached(
-        "INSERT INTO trace (message, n, at, kind, carrier, a, b, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO message_timeline (message, n, at, kind, carrier, a, b, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
-    for (n, entry) in (last.map_or(0, |n| n + 1)..TRACES_MAX).zip(entries) {
+    for (n, entry) in (last.map_or(0, |n| n + 1)..STORED_ENTRIES_MAX).zip(entries) {
         let at = entry.at;
         let id = message.0;
         match entry.kind {
@@ -88,7 +88,7 @@ pub(super) fn append(
             TimelineKind::Expired { carrier, in_doubt } => {
                 insert.execute((id, n, at, EXPIRED, carrier.0, in_doubt, None::<i64>, None::<&str>))?
             }
-            // Known from the message's row, its attempts and its request: never traced.
+            // Known from the message's row, its attempts and its request: never stored.
             TimelineKind::Accepted
             | TimelineKind::FailedOver { .. }
             | TimelineKind::RequestIdReused { .. } => 0,
@@ -99,13 +99,13 @@ pub(super) fn append(
 
 /// Whether an attempt of a message had no answer.
 pub(super) fn has_unanswered(conn: &Connection, message: MessageId) -> rusqlite::Result<bool> {
-    conn.prepare_cached("SELECT 1 FROM trace WHERE message = ?1 AND kind = ?2")?
+    conn.prepare_cached("SELECT 1 FROM message_timeline WHERE message = ?1 AND kind = ?2")?
         .exists((message.0, UNANSWERED))
 }
 
-/// The entries of an outcome's last attempt, unless they are stored.
+/// The entries of a status's last attempt, unless they are stored.
 pub(super) fn of_attempt(outcome: &MessageStatus) -> Result<Vec<TimelineEntry>, StoreError> {
-    if outcome.flags.traced() || outcome.attempt.0 == 0 {
+    if outcome.flags.in_timeline() || outcome.attempt.0 == 0 {
         return Ok(Vec::new());
     }
     let carrier = outcome.carrier;
@@ -145,7 +145,7 @@ pub(super) fn of_attempt(outcome: &MessageStatus) -> Result<Vec<TimelineEntry>, 
     Ok(entries)
 }
 
-/// The entries of an outcome's receipts.
+/// The entries of a status's receipts.
 pub(super) fn of_receipts(outcome: &MessageStatus) -> Result<Vec<TimelineEntry>, StoreError> {
     let carrier = outcome.carrier;
     let mut entries = Vec::new();
@@ -197,7 +197,7 @@ pub(super) fn timeline(conn: &Connection, id: MessageId) -> Result<Vec<TimelineE
         return Ok(Vec::new());
     };
     let outcome = MessageStatus::read(conn, id).tried("read an outcome")?;
-    let traces = read_traces(conn, id)?;
+    let stored = read_stored(conn, id)?;
     let is_receipt = |entry: &TimelineEntry| matches!(entry.kind, TimelineKind::Receipt { .. });
 
     // Put together in an order that is right where times are equal, then sorted by time.
@@ -206,7 +206,7 @@ pub(super) fn timeline(conn: &Connection, id: MessageId) -> Result<Vec<TimelineE
         at: accepted_at,
         kind: TimelineKind::Accepted,
     }];
-    let (receipts, attempts): (Vec<_>, Vec<_>) = traces.into_iter().partition(is_receipt);
+    let (receipts, attempts): (Vec<_>, Vec<_>) = stored.into_iter().partition(is_receipt);
     timeline.extend(attempts);
     if let Some(outcome) = &outcome {
         timeline.extend(of_attempt(outcome)?);
@@ -269,13 +269,15 @@ fn with_failovers(timeline: Vec<TimelineEntry>, first: CarrierNo) -> Vec<Timelin
     whole
 }
 
-fn read_traces(conn: &Connection, id: MessageId) -> Result<Vec<TimelineEntry>, StoreError> {
-    conn.prepare_cached("SELECT at, kind, carrier, a, b, text FROM trace WHERE message = ?1 ORDER BY n")
-        .and_then(|mut select| select.query_map([id.0], trace_from)?.collect())
-        .tried("read the traces of a message")
+fn read_stored(conn: &Connection, id: MessageId) -> Result<Vec<TimelineEntry>, StoreError> {
+    conn.prepare_cached(
+        "SELECT at, kind, carrier, a, b, text FROM message_timeline WHERE message = ?1 ORDER BY n",
+    )
+    .and_then(|mut select| select.query_map([id.0], entry_from)?.collect())
+    .tried("read the timeline of a message")
 }
 
-fn trace_from(row: &Row<'_>) -> rusqlite::Result<TimelineEntry> {
+fn entry_from(row: &Row<'_>) -> rusqlite::Result<TimelineEntry> {
     let at: UnixMs = row.get(0)?;
     let carrier = || row.get(2).map(CarrierNo);
     let kind = match row.get::<_, i64>(1)? {

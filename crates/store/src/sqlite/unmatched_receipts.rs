@@ -36,7 +36,7 @@ fn keys_of(receipt: &CarrierReceipt) -> Keys {
 impl UnmatchedReceipts {
     pub(super) fn load(conn: &Connection) -> rusqlite::Result<Self> {
         let mut unmatched_receipts = Self::default();
-        let mut select = conn.prepare(&format!("SELECT {COLUMNS}, id FROM parked"))?;
+        let mut select = conn.prepare(&format!("SELECT {COLUMNS}, id FROM unmatched_receipt"))?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             unmatched_receipts.put(row.get(COLUMNS_COUNT)?, keys_of(&receipt_from(row)?));
@@ -58,7 +58,7 @@ impl UnmatchedReceipts {
     ) -> rusqlite::Result<u64> {
         let id = self.last + 1;
         conn.prepare_cached(
-            "INSERT INTO parked (id, carrier, carrier_id, state, error, received_at, other_ids, whole)
+            "INSERT INTO unmatched_receipt (id, carrier, carrier_id, state, error, received_at, other_ids, whole)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute((
@@ -94,7 +94,7 @@ impl UnmatchedReceipts {
         let key = receipt_key(carrier, carrier_id);
         for &(_, id) in self.by_key.range((key, i64::MIN)..=(key, i64::MAX)) {
             let receipt = conn
-                .prepare_cached(&format!("SELECT {COLUMNS} FROM parked WHERE id = ?1"))?
+                .prepare_cached(&format!("SELECT {COLUMNS} FROM unmatched_receipt WHERE id = ?1"))?
                 .query_row([id], receipt_from)?;
             if receipt.carrier == carrier && receipt.ids().any(|id| id == carrier_id) {
                 found.push((id, receipt));
@@ -106,10 +106,10 @@ impl UnmatchedReceipts {
     /// Drops those received before `before`; returns how many. Those received while the clock was ahead of `now` wait
     /// from now on.
     pub(super) fn expire(&mut self, conn: &Connection, before: UnixMs, now: UnixMs) -> rusqlite::Result<u64> {
-        conn.prepare_cached("UPDATE parked SET received_at = ?1 WHERE received_at > ?1 + ?2")?
+        conn.prepare_cached("UPDATE unmatched_receipt SET received_at = ?1 WHERE received_at > ?1 + ?2")?
             .execute((now, AHEAD_MS_MAX))?;
         let old: Vec<i64> = conn
-            .prepare_cached("SELECT id FROM parked WHERE received_at < ?1")?
+            .prepare_cached("SELECT id FROM unmatched_receipt WHERE received_at < ?1")?
             .query_map([before], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
         for &id in &old {
@@ -126,7 +126,7 @@ impl UnmatchedReceipts {
 
     /// Removes one by its number.
     pub(super) fn remove(&mut self, conn: &Connection, id: i64) -> rusqlite::Result<()> {
-        conn.prepare_cached("DELETE FROM parked WHERE id = ?1")?
+        conn.prepare_cached("DELETE FROM unmatched_receipt WHERE id = ?1")?
             .execute([id])?;
         if let Some(keys) = self.unput(id) {
             self.journal.push(Change::Removed(id, keys));

@@ -1,7 +1,7 @@
 //! Times that were set while the machine's clock was ahead, corrected once it is right: what waits for one of them
 //! would wait until the clock comes there again, and what is kept for a time after it would be kept as long.
 //!
-//! Each step goes on where the one before it ended, and what was corrected says so in its row (`batch.lives_from`,
+//! Each step goes on where the one before it ended, and what was corrected says so in its row (`batch.ttl_from`,
 //! `event.written_at`): so a correction may be repeated, interrupted, or followed by another one.
 //!
 //! Not here: ids and acceptance times, of which eras take care ([`super::id_clock`]); receipts that are awaited
@@ -27,13 +27,13 @@ const LOOKED_AT_A_STEP: usize = 10_000;
 /// What is found here has an index by its time, or is a row an endpoint. A pause that is rightly longer ends early,
 /// which costs one call more. A dead call has the last due time there is.
 const CORRECTIONS: [&str; 6] = [
-    "UPDATE redelivery SET due = ?1 WHERE (endpoint, no) IN
-        (SELECT r.endpoint, r.no FROM endpoint_state s CROSS JOIN redelivery r INDEXED BY redelivery_by_due
+    "UPDATE delivery_retry SET due = ?1 WHERE (endpoint, seq) IN
+        (SELECT r.endpoint, r.seq FROM endpoint_state s CROSS JOIN delivery_retry r INDEXED BY delivery_retry_by_due
          WHERE r.endpoint = s.endpoint AND r.due > ?2 AND r.due < 9223372036854775807 LIMIT ?3)",
     "UPDATE endpoint_state SET pause_until = ?1 WHERE endpoint IN
         (SELECT endpoint FROM endpoint_state WHERE pause_until > ?2 LIMIT ?3)",
-    "UPDATE redelivery SET given_up_at = ?1 WHERE (endpoint, no) IN
-        (SELECT endpoint, no FROM redelivery WHERE given_up_at > ?2 LIMIT ?3)",
+    "UPDATE delivery_retry SET dead_at = ?1 WHERE (endpoint, seq) IN
+        (SELECT endpoint, seq FROM delivery_retry WHERE dead_at > ?2 LIMIT ?3)",
     "UPDATE endpoint_state SET pause_since = ?1 WHERE endpoint IN
         (SELECT endpoint FROM endpoint_state WHERE pause_since > ?2 LIMIT ?3)",
     "UPDATE endpoint_state SET failing_since = ?1 WHERE endpoint IN
@@ -127,7 +127,7 @@ fn retries(
     now: UnixMs,
 ) -> rusqlite::Result<(usize, Option<(UnixMs, i64)>)> {
     let mut select = conn.prepare_cached(
-        "SELECT due, no, attempts > 0 FROM delayed WHERE (due, no) > (?1, ?2) ORDER BY due, no LIMIT ?3",
+        "SELECT due, seq, attempts > 0 FROM delayed WHERE (due, seq) > (?1, ?2) ORDER BY due, seq LIMIT ?3",
     )?;
     let mut rows = select.query((after.0, after.1, as_count(LOOKED_AT_A_STEP)))?;
     let (mut looked_at, mut last, mut wrong) = (0, after, Vec::new());
@@ -141,7 +141,7 @@ fn retries(
         }
     }
     drop(rows);
-    let mut update = conn.prepare_cached("UPDATE delayed SET due = ?3 WHERE due = ?1 AND no = ?2")?;
+    let mut update = conn.prepare_cached("UPDATE delayed SET due = ?3 WHERE due = ?1 AND seq = ?2")?;
     for (due, no) in &wrong {
         update.execute((due, no, now))?;
     }
@@ -162,12 +162,12 @@ fn lifetimes(
     ahead.reverse();
     work.memory.batch = None;
     let mut select = work.conn.prepare_cached(
-        "SELECT first_id, coalesce(lives_from, accepted_at, first_id >> 20) AS since, expires_at, due
+        "SELECT first_id, coalesce(ttl_from, accepted_at, first_id >> 20) AS since, expires_at, due
          FROM batch WHERE first_id BETWEEN ?1 AND ?2 ORDER BY first_id LIMIT ?3",
     )?;
     let mut update = work
         .conn
-        .prepare_cached("UPDATE batch SET expires_at = ?2, lives_from = ?3 WHERE first_id = ?1")?;
+        .prepare_cached("UPDATE batch SET expires_at = ?2, ttl_from = ?3 WHERE first_id = ?1")?;
     let (mut looked_at, mut corrected) = (0, 0);
     for ids in ahead {
         let (first, last) = (from.max(*ids.start()), *ids.end());
@@ -200,13 +200,13 @@ fn events(conn: &Connection, now: UnixMs) -> rusqlite::Result<usize> {
         return Ok(0);
     };
     let before: Option<UnixMs> = conn
-        .prepare_cached("SELECT at FROM event WHERE row < ?1 ORDER BY row DESC LIMIT 1")?
+        .prepare_cached("SELECT at FROM outbox WHERE row < ?1 ORDER BY row DESC LIMIT 1")?
         .query_row([first], |row| row.get(0))
         .optional()?;
     let at = before.map_or(now, |before| before.max(now));
     conn.prepare_cached(
-        "UPDATE event SET written_at = coalesce(written_at, at), at = ?2 WHERE row IN
-             (SELECT row FROM event NOT INDEXED WHERE row >= ?1 ORDER BY row LIMIT ?3)",
+        "UPDATE outbox SET written_at = coalesce(written_at, at), at = ?2 WHERE row IN
+             (SELECT row FROM outbox NOT INDEXED WHERE row >= ?1 ORDER BY row LIMIT ?3)",
     )?
     .execute((first, at, as_count(ROWS_A_STEP)))
 }
@@ -214,7 +214,7 @@ fn events(conn: &Connection, now: UnixMs) -> rusqlite::Result<usize> {
 /// The first row of the log of events with a time later than this, found by halving.
 fn first_event_after(conn: &Connection, at: UnixMs) -> rusqlite::Result<Option<i64>> {
     let ends: (Option<i64>, Option<i64>) = conn.query_row(
-        "SELECT (SELECT min(row) FROM event), (SELECT max(row) FROM event)",
+        "SELECT (SELECT min(row) FROM outbox), (SELECT max(row) FROM outbox)",
         [],
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
@@ -222,7 +222,7 @@ fn first_event_after(conn: &Connection, at: UnixMs) -> rusqlite::Result<Option<i
         return Ok(None);
     };
     let mut at_or_after =
-        conn.prepare_cached("SELECT row, at FROM event WHERE row >= ?1 ORDER BY row LIMIT 1")?;
+        conn.prepare_cached("SELECT row, at FROM outbox WHERE row >= ?1 ORDER BY row LIMIT 1")?;
     let mut read = |row: i64| at_or_after.query_row([row], |row| Ok((row.get(0)?, row.get(1)?)));
     let (_, newest): (i64, UnixMs) = read(high)?;
     if newest <= at {

@@ -11,7 +11,7 @@ const TRIED: &str = "read the events through";
 pub(super) fn check_events(reading: &Reading<'_>, part: &mut DeepPart) -> Result<(), StoreError> {
     let conn = reading.conn;
     let mut select = conn
-        .prepare("SELECT row, at, kinds, count, entries, coalesce(written_at, at) FROM event ORDER BY row")
+        .prepare("SELECT row, at, kinds, count, entries, coalesce(written_at, at) FROM outbox ORDER BY row")
         .tried(TRIED)?;
     let mut rows = select.query([]).tried(TRIED)?;
     let (mut looked_at, mut events, mut before) = (0, 0u64, i64::MIN);
@@ -61,7 +61,7 @@ pub(super) fn check_events(reading: &Reading<'_>, part: &mut DeepPart) -> Result
 fn calls(reading: &Reading<'_>, part: &mut DeepPart) -> Result<u64, StoreError> {
     let conn = reading.conn;
     let mut select = conn
-        .prepare("SELECT endpoint, no, events FROM redelivery")
+        .prepare("SELECT endpoint, seq, events FROM delivery_retry")
         .tried(TRIED)?;
     let mut rows = select.query([]).tried(TRIED)?;
     let mut looked_at = 0;
@@ -76,8 +76,8 @@ fn calls(reading: &Reading<'_>, part: &mut DeepPart) -> Result<u64, StoreError> 
     let wrong: i64 = conn
         .query_row(
             "SELECT count(*) FROM endpoint_state s WHERE
-                 s.waiting <> (SELECT count(*) FROM redelivery r WHERE r.endpoint = s.endpoint AND r.given_up_at IS NULL)
-                 OR s.dead <> (SELECT count(*) FROM redelivery r WHERE r.endpoint = s.endpoint AND r.given_up_at IS NOT NULL)",
+                 s.waiting <> (SELECT count(*) FROM delivery_retry r WHERE r.endpoint = s.endpoint AND r.dead_at IS NULL)
+                 OR s.dead <> (SELECT count(*) FROM delivery_retry r WHERE r.endpoint = s.endpoint AND r.dead_at IS NOT NULL)",
             [],
             |row| row.get(0),
         )
@@ -157,7 +157,7 @@ pub(super) fn check_files(reading: &Reading<'_>, part: &mut DeepPart) -> Result<
 pub(super) fn check_inbound(reading: &Reading<'_>, part: &mut DeepPart) -> Result<(), StoreError> {
     const TRIED: &str = "read the inbound messages through";
     let select = format!(
-        "SELECT count(*), coalesce(sum({WEIGHT}), 0), (SELECT value FROM meta WHERE key = 'inbound_nobodys')
+        "SELECT count(*), coalesce(sum({WEIGHT}), 0), (SELECT value FROM meta WHERE key = 'inbound_unassigned')
          FROM inbound NOT INDEXED WHERE account IS NULL"
     );
     let (messages, found, counted): (i64, i64, Option<i64>) = reading

@@ -155,7 +155,7 @@ fn receipts(reading: &Reading<'_>, part: &mut DeepPart) -> Result<u64, StoreErro
     let oldest = newest - reading.config.receipt_age_ms_max;
     let mut select = conn
         .prepare(&format!(
-            "SELECT {} FROM outcome o WHERE o.state = ?1 AND o.attempted_at > ?2 ORDER BY o.id",
+            "SELECT {} FROM message_status o WHERE o.state = ?1 AND o.attempted_at > ?2 ORDER BY o.id",
             message_status::COLUMNS
         ))
         .tried(TRIED)?;
@@ -201,7 +201,7 @@ fn requests(reading: &Reading<'_>, part: &mut DeepPart) -> Result<u64, StoreErro
     .tried(TRIED)?;
     load::push_requests(conn, &mut index, &id_key).tried(TRIED)?;
     let mut select = conn
-        .prepare("SELECT id, account, scope, key FROM request ORDER BY id")
+        .prepare("SELECT id, account, scope, key FROM idempotency_record ORDER BY id")
         .tried(TRIED)?;
     let mut rows = select.query([]).tried(TRIED)?;
     let mut looked_at = 0;

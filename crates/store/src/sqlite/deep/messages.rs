@@ -96,7 +96,7 @@ pub(super) fn check(reading: &Reading<'_>, part: &mut DeepPart) -> Result<(), St
         .tried(TRIED)?;
     let mut batches = conn
         .prepare(
-            "SELECT first_id, first_id + messages - 1, class, account, series FROM batch ORDER BY first_id",
+            "SELECT first_id, first_id + messages - 1, class, account, dimensions FROM batch ORDER BY first_id",
         )
         .tried(TRIED)?;
     let mut batches = Runs {
@@ -119,7 +119,7 @@ pub(super) fn check(reading: &Reading<'_>, part: &mut DeepPart) -> Result<(), St
     };
     let mut select = conn
         .prepare(&format!(
-            "SELECT {}, m.id, m.msisdn, m.failure FROM message m LEFT JOIN outcome o ON o.id = m.id ORDER BY m.id",
+            "SELECT {}, m.id, m.msisdn, m.failure FROM message m LEFT JOIN message_status o ON o.id = m.id ORDER BY m.id",
             message_status::COLUMNS
         ))
         .tried(TRIED)?;
@@ -210,7 +210,7 @@ pub(super) fn check(reading: &Reading<'_>, part: &mut DeepPart) -> Result<(), St
     let _none = batches.at(i64::MAX, part, &mut left_batch)?;
     let _none = lanes.at(i64::MAX, part, &mut left_lane)?;
     let all: u64 = conn
-        .query_row("SELECT count(*) FROM outcome", [], |row| row.get(0))
+        .query_row("SELECT count(*) FROM message_status", [], |row| row.get(0))
         .tried(TRIED)?;
     if all != outcomes {
         part.problem(format!(
@@ -282,7 +282,7 @@ fn awaited(reading: &Reading<'_>, part: &mut DeepPart) -> Result<(), StoreError>
 fn batch_codes(reading: &Reading<'_>, part: &mut DeepPart) -> Result<(), StoreError> {
     let mut select = reading
         .conn
-        .prepare("SELECT b.first_id, b.class, b.kind, b.series, s.no, s.account, b.account FROM batch b LEFT JOIN series s ON s.no = b.series")
+        .prepare("SELECT b.first_id, b.class, b.kind, b.dimensions, s.no, s.account, b.account FROM batch b LEFT JOIN stats_dimensions s ON s.no = b.dimensions")
         .tried(TRIED)?;
     let mut rows = select.query([]).tried(TRIED)?;
     while let Some(row) = rows.next().tried(TRIED)? {

@@ -57,7 +57,7 @@ pub(super) fn check_counters(reading: &Reading<'_>, part: &mut DeepPart) -> Resu
     let mut recounted: BTreeMap<i64, Sum> = BTreeMap::new();
 
     let mut select = conn
-        .prepare("SELECT hour, series, country, state, sum(messages), sum(segments) FROM counter GROUP BY hour, series, country, state")
+        .prepare("SELECT hour, dimensions, country, state, sum(messages), sum(segments) FROM message_stats GROUP BY hour, dimensions, country, state")
         .tried(TRIED)?;
     let mut rows = select.query([]).tried(TRIED)?;
     while let Some(row) = rows.next().tried(TRIED)? {
@@ -83,8 +83,8 @@ pub(super) fn check_counters(reading: &Reading<'_>, part: &mut DeepPart) -> Resu
         .tried(TRIED)?;
     let mut select = conn
         .prepare(
-            "SELECT m.id, m.msisdn, m.segments, o.state, b.series, b.first_id + b.messages
-             FROM message m LEFT JOIN outcome o ON o.id = m.id
+            "SELECT m.id, m.msisdn, m.segments, o.state, b.dimensions, b.first_id + b.messages
+             FROM message m LEFT JOIN message_status o ON o.id = m.id
              JOIN batch b ON b.first_id = (SELECT max(first_id) FROM batch WHERE first_id <= m.id)
              ORDER BY m.id",
         )

@@ -63,7 +63,7 @@ impl TestWriter {
     fn unmatched_receipts(&self) -> (i64, usize) {
         let rows = self
             .conn
-            .query_row("SELECT count(*) FROM parked", [], |row| row.get(0));
+            .query_row("SELECT count(*) FROM unmatched_receipt", [], |row| row.get(0));
         (rows.unwrap(), self.memory.unmatched_receipts.len())
     }
 }

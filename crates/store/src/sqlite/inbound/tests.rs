@@ -68,7 +68,7 @@ fn what_nobody_owns_in_a_store_of_before_is_counted() {
         .query_row(
             &format!(
                 "SELECT value, (SELECT sum({WEIGHT}) FROM inbound WHERE account IS NULL) FROM meta
-                 WHERE key = 'inbound_nobodys'"
+                 WHERE key = 'inbound_unassigned'"
             ),
             [],
             |row| Ok((row.get(0)?, row.get(1)?)),

@@ -134,7 +134,7 @@ impl Flush {
             level: 0,
             first_id: sorted.first_id,
             last_id: sorted.last_id,
-            sealed_at: now,
+            flushed_at: now,
             entries: sorted.entries.len(),
             block_index: sorted.block_index.clone(),
             filter: Some(sorted.filter.clone()),

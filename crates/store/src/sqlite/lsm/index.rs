@@ -72,7 +72,7 @@ impl Index {
     }
 
     /// The newest id in a sorted run: what came later is to be pushed after a start.
-    pub(in crate::sqlite) fn sealed_last_id(&self) -> i64 {
+    pub(in crate::sqlite) fn flushed_last_id(&self) -> i64 {
         self.sorted_runs.iter().map(|run| run.last_id).max().unwrap_or(0)
     }
 
@@ -200,16 +200,20 @@ impl Index {
     }
 
     /// Runs that are dated later than `now` were written while the clock was ahead: they get no older than that.
-    pub(in crate::sqlite) fn lower_sealed_at(&mut self, conn: &Connection, now: i64) -> rusqlite::Result<()> {
-        if self.sorted_runs.iter().all(|run| run.sealed_at <= now) {
+    pub(in crate::sqlite) fn lower_flushed_at(
+        &mut self,
+        conn: &Connection,
+        now: i64,
+    ) -> rusqlite::Result<()> {
+        if self.sorted_runs.iter().all(|run| run.flushed_at <= now) {
             return Ok(());
         }
         let sorted_runs = Arc::make_mut(&mut self.sorted_runs);
-        for run in sorted_runs.iter_mut().filter(|run| run.sealed_at > now) {
-            Arc::make_mut(run).sealed_at = now;
+        for run in sorted_runs.iter_mut().filter(|run| run.flushed_at > now) {
+            Arc::make_mut(run).flushed_at = now;
         }
         conn.execute(
-            "UPDATE run SET sealed_at = ?1 WHERE kind = ?2 AND sealed_at > ?1",
+            "UPDATE sorted_run SET flushed_at = ?1 WHERE kind = ?2 AND flushed_at > ?1",
             (now, self.kind as i64),
         )
         .map(drop)
@@ -282,16 +286,14 @@ pub(in crate::sqlite) fn read_log(conn: &Connection, mut push: impl FnMut(Entry)
 mod tests {
     use super::*;
     use crate::sqlite::lsm::spread;
+    use crate::sqlite::open::{known_version, migrate_to};
     use proptest::prelude::*;
 
     const ENTRIES_MAX: usize = 20;
 
     fn database() -> Connection {
-        let conn = Connection::open_in_memory().unwrap();
-        conn.execute_batch(include_str!("../../../migrations/V1__layout.sql"))
-            .unwrap();
-        conn.execute_batch("ALTER TABLE run ADD COLUMN sealed_at INTEGER NOT NULL DEFAULT 0")
-            .unwrap();
+        let mut conn = Connection::open_in_memory().unwrap();
+        migrate_to(&mut conn, i32::try_from(known_version()).unwrap()).unwrap();
         conn
     }
 
@@ -360,8 +362,8 @@ mod tests {
                 if n == restart {
                     index = load(&conn);
                     (flush, merge) = (None, None);
-                    let last_sealed = index.sealed_last_id();
-                    for &(key, id) in known.iter().filter(|(_, id)| *id > last_sealed) {
+                    let last_flushed = index.flushed_last_id();
+                    for &(key, id) in known.iter().filter(|(_, id)| *id > last_flushed) {
                         index.memtable().push(spread(key), id);
                     }
                 }

@@ -97,7 +97,7 @@ impl Merge {
             level: self.inputs.first().map_or(0, |run| run.level) + 1,
             first_id: ids(|run| run.first_id).min().unwrap_or(0),
             last_id: ids(|run| run.last_id).max().unwrap_or(0),
-            sealed_at: ids(|run| run.sealed_at).max().unwrap_or(0),
+            flushed_at: ids(|run| run.flushed_at).max().unwrap_or(0),
             entries: self.progress.entries,
             block_index: std::mem::take(&mut self.progress.block_index),
             filter: self.progress.filter.take(),

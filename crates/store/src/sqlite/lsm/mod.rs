@@ -85,7 +85,7 @@ impl Kind {
         match self {
             Self::Number => "SELECT entries FROM number_page WHERE id = ?1",
             Self::Receipt => "SELECT entries FROM receipt_page WHERE id = ?1",
-            Self::Request => "SELECT entries FROM request_page WHERE id = ?1",
+            Self::Request => "SELECT entries FROM idempotency_page WHERE id = ?1",
         }
     }
 
@@ -93,7 +93,7 @@ impl Kind {
         match self {
             Self::Number => "INSERT OR REPLACE INTO number_page (id, entries) VALUES (?1, ?2)",
             Self::Receipt => "INSERT OR REPLACE INTO receipt_page (id, entries) VALUES (?1, ?2)",
-            Self::Request => "INSERT OR REPLACE INTO request_page (id, entries) VALUES (?1, ?2)",
+            Self::Request => "INSERT OR REPLACE INTO idempotency_page (id, entries) VALUES (?1, ?2)",
         }
     }
 
@@ -101,7 +101,7 @@ impl Kind {
         match self {
             Self::Number => "SELECT min(id) FROM number_page WHERE id BETWEEN ?1 AND ?2",
             Self::Receipt => "SELECT min(id) FROM receipt_page WHERE id BETWEEN ?1 AND ?2",
-            Self::Request => "SELECT min(id) FROM request_page WHERE id BETWEEN ?1 AND ?2",
+            Self::Request => "SELECT min(id) FROM idempotency_page WHERE id BETWEEN ?1 AND ?2",
         }
     }
 
@@ -109,7 +109,7 @@ impl Kind {
         match self {
             Self::Number => "DELETE FROM number_page WHERE id BETWEEN ?1 AND ?2",
             Self::Receipt => "DELETE FROM receipt_page WHERE id BETWEEN ?1 AND ?2",
-            Self::Request => "DELETE FROM request_page WHERE id BETWEEN ?1 AND ?2",
+            Self::Request => "DELETE FROM idempotency_page WHERE id BETWEEN ?1 AND ?2",
         }
     }
 }

@@ -19,7 +19,7 @@ pub(in crate::sqlite) struct SortedRun {
     pub(super) last_id: i64,
     /// When the newest entry was made, or later; in Unix milliseconds. Only kept for receipt keys, whose rows may be
     /// much older than the entries.
-    pub(super) sealed_at: i64,
+    pub(super) flushed_at: i64,
     pub(super) entries: usize,
     /// The first key of each page.
     pub(super) block_index: Vec<u64>,
@@ -36,7 +36,7 @@ impl SortedRun {
     ) -> rusqlite::Result<Vec<Arc<Self>>> {
         let mut runs = conn
             .prepare(
-                "SELECT no, age, level, first_id, last_id, entries, fences, sealed_at FROM run WHERE kind = ?1 ORDER BY age",
+                "SELECT no, age, level, first_id, last_id, entries, block_index, flushed_at FROM sorted_run WHERE kind = ?1 ORDER BY age",
             )?
             .query_map([kind as i64], |row| {
                 let block_index = row.get_ref(6)?.as_blob()?;
@@ -47,7 +47,7 @@ impl SortedRun {
                     level: row.get(2)?,
                     first_id: row.get(3)?,
                     last_id: row.get(4)?,
-                    sealed_at: row.get(7)?,
+                    flushed_at: row.get(7)?,
                     entries: row.get(5)?,
                     block_index: block_index.as_chunks::<8>().0.iter().map(|fence| u64::from_le_bytes(*fence)).collect(),
                     filter: None,
@@ -55,7 +55,7 @@ impl SortedRun {
             })?
             .collect::<rusqlite::Result<Vec<_>>>()?;
         let mut left = filter_bytes_max;
-        let mut select = conn.prepare("SELECT filter FROM run WHERE kind = ?1 AND no = ?2")?;
+        let mut select = conn.prepare("SELECT filter FROM sorted_run WHERE kind = ?1 AND no = ?2")?;
         for run in runs.iter_mut().rev() {
             run.filter = select.query_row((kind as i64, run.no), |row| {
                 Ok(Filter::from_bytes(row.get_ref(0)?.as_blob()?))
@@ -81,8 +81,8 @@ impl SortedRun {
     }
 
     /// No entry in it is newer.
-    pub(in crate::sqlite) fn sealed_at(&self) -> i64 {
-        self.sealed_at
+    pub(in crate::sqlite) fn flushed_at(&self) -> i64 {
+        self.flushed_at
     }
 
     /// The oldest row in it.
@@ -103,7 +103,7 @@ impl SortedRun {
     ) -> rusqlite::Result<Vec<String>> {
         let mut wrong = Vec::new();
         let filter: Option<Filter> = conn.query_row(
-            "SELECT filter FROM run WHERE kind = ?1 AND no = ?2",
+            "SELECT filter FROM sorted_run WHERE kind = ?1 AND no = ?2",
             (self.kind as i64, self.no),
             |row| {
                 let octets = row.get_ref(0)?.as_blob()?;
@@ -205,7 +205,7 @@ impl SortedRun {
             .collect();
         let filter = self.filter.as_ref().map(Filter::to_bytes).unwrap_or_default();
         conn.prepare_cached(
-            "INSERT INTO run (kind, no, age, level, first_id, last_id, entries, fences, filter, sealed_at)
+            "INSERT INTO sorted_run (kind, no, age, level, first_id, last_id, entries, block_index, filter, flushed_at)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute((
@@ -218,14 +218,14 @@ impl SortedRun {
             self.entries,
             block_index,
             filter,
-            self.sealed_at,
+            self.flushed_at,
         ))?;
         Ok(())
     }
 
     /// Deletes its row: from the next start on it is not there.
     pub(in crate::sqlite) fn delete_row(&self, conn: &Connection) -> rusqlite::Result<()> {
-        conn.prepare_cached("DELETE FROM run WHERE kind = ?1 AND no = ?2")?
+        conn.prepare_cached("DELETE FROM sorted_run WHERE kind = ?1 AND no = ?2")?
             .execute((self.kind as i64, self.no))?;
         Ok(())
     }

@@ -112,7 +112,7 @@ async fn messages_that_the_store_cannot_end_are_tried_again_after_a_pause() {
     let test = TestEngine::start(vec![settings(port)]).await;
     lives(&test, PLAIN, 1).await;
     let old = test.send(PLAIN, &numbers(3)).await;
-    let end_refusals = test.refuse("INSERT ON outcome");
+    let end_refusals = test.refuse("INSERT ON message_status");
     lines.until(TRIED, 1).await;
     let smsc = Smsc::start_on(TcpListener::bind(("127.0.0.1", port)).await.unwrap(), |_, _| {
         Act::DELIVER

@@ -153,7 +153,7 @@ impl TestEngine {
         }
     }
 
-    /// Has the store refuse a kind of change from now on ("INSERT ON outcome"), until what comes back is called.
+    /// Has the store refuse a kind of change from now on ("INSERT ON message_status"), until what comes back is called.
     pub(crate) fn refuse(&self, change: &str) -> impl FnOnce() {
         let conn = rusqlite::Connection::open(store_in(&self.folder)).unwrap();
         conn.busy_timeout(WAIT_MAX).unwrap();

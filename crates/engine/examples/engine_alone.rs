@@ -46,7 +46,7 @@ async fn main() {
         };
         let unmatched = engine::metrics::ReceiptLabel {
             carrier: 1,
-            result: "parked",
+            result: "stored_unmatched",
         };
         let receipts = &test.engine.metrics().receipts;
         receipts.get_or_create(&label).get() + receipts.get_or_create(&unmatched).get()

@@ -210,7 +210,7 @@ pub(crate) fn count_effects(effects: &[ReceiptEffect]) -> Vec<(&'static str, u64
         let name = match effect {
             ReceiptEffect::Applied { .. } => "applied",
             ReceiptEffect::Repeated { .. } => "repeated",
-            ReceiptEffect::StoredUnmatched => "parked",
+            ReceiptEffect::StoredUnmatched => "stored_unmatched",
             ReceiptEffect::Unmatched => "unmatched",
             _ => "other",
         };

@@ -42,7 +42,7 @@ struct ListArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "unassigned")]
     account: Option<String>,
     /// Only those without an account
-    #[arg(long = "nobodys")]
+    #[arg(long, alias = "nobodys")]
     unassigned: bool,
     /// Only from or to this number or code, with or without + or 00
     #[arg(long, value_name = "NUMBER")]

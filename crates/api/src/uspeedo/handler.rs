@@ -18,7 +18,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use engine::accept::{AcceptError, AcceptResponse, Idempotency, Item};
 use engine::manage::ManageError;
-use engine::{AccountId, Dialect, StoreError};
+use engine::{AccountId, Dialect, StoreError, dialect_name};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 /// The whole body, if it is no longer than it may be.
@@ -107,7 +107,7 @@ pub(super) async fn send(
             .ok_or(ApiError::Store),
         Err(error) => {
             if let AcceptError::Store(source) = &error {
-                tracing::error!(dialect = ?context.dialect, request = context.uuid, %source, "request failed");
+                tracing::warn!(dialect = dialect_name(context.dialect), request = context.uuid, error = %source, "request failed");
             }
             Err(ApiError::from(&error))
         }
@@ -138,7 +138,7 @@ fn once(api: &Api, context: &RequestContext, headers: &HeaderMap) -> Result<Opti
 pub(super) fn store_failed(context: &RequestContext, source: &StoreError) -> ApiError {
     let fault = ApiError::from(source);
     if fault == ApiError::Store {
-        tracing::error!(dialect = ?context.dialect, request = context.uuid, %source, "request failed");
+        tracing::warn!(dialect = dialect_name(context.dialect), request = context.uuid, error = %source, "request failed");
     }
     fault
 }
@@ -147,7 +147,7 @@ pub(super) fn store_failed(context: &RequestContext, source: &StoreError) -> Api
 pub(super) fn refused(context: &RequestContext, error: &ManageError, thing: Thing) -> ApiError {
     let fault = ApiError::of(error, thing);
     if fault == ApiError::Store {
-        tracing::error!(dialect = ?context.dialect, request = context.uuid, %error, "request failed");
+        tracing::warn!(dialect = dialect_name(context.dialect), request = context.uuid, %error, "request failed");
     }
     fault
 }
@@ -186,7 +186,12 @@ pub(super) fn wrong_method(dialect: Dialect, request: &Request) -> Response {
 /// Sends an answer off. Its status is 200, whatever it says.
 pub(super) fn respond(context: &RequestContext, result: Result<Vec<u8>, ApiError>) -> Response {
     let body = result.unwrap_or_else(|fault| {
-        tracing::debug!(dialect = ?context.dialect, request = context.uuid, ?fault, "request rejected");
+        tracing::debug!(
+            dialect = dialect_name(context.dialect),
+            request = context.uuid,
+            ?fault,
+            "request rejected"
+        );
         answer::refused(context, fault)
     });
     let mut response = match context.tracker.get() {

@@ -26,7 +26,7 @@ const ANSWERS: [StatusClass; 7] = [
 const RECEIPTS: [&str; 6] = [
     "applied",
     "repeated",
-    "parked",
+    "stored_unmatched",
     "unmatched",
     "unreadable",
     "unknown_word",

@@ -52,7 +52,7 @@ pub(crate) enum NodeCommand {
     /// Send a test call to an endpoint.
     Test { endpoint: EndpointId },
     /// Reload the catalog, and deliver the events that were appended with the change.
-    #[serde(rename = "take_over")]
+    #[serde(alias = "take_over")]
     ReloadCatalog,
     /// Bind the sessions of a carrier that wait for their next bind attempt at once.
     Reconnect { carrier: Box<str> },
@@ -74,7 +74,7 @@ pub(crate) enum NodeCommand {
         ends_at: Option<UnixMs>,
     },
     /// Store the result of a qualification's review.
-    #[serde(rename = "judge")]
+    #[serde(alias = "judge")]
     ReviewQualification {
         account: AccountId,
         qualification: i64,

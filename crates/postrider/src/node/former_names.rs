@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 /// Former and present name of metric families, without `_total`. An entry that ends in `_` stands for all other names that
 /// begin so.
-const FORMER_NAMES: [(&str, &str); 4] = [
+const FORMER_NAMES: [(&str, &str); 6] = [
     ("postrider_notify_behind_seconds", "postrider_webhook_lag_seconds"),
     (
         "postrider_notify_calls_under_way",
@@ -13,6 +13,14 @@ const FORMER_NAMES: [(&str, &str); 4] = [
     ),
     ("postrider_notify_given_up", "postrider_webhook_dead_deliveries"),
     ("postrider_notify_", "postrider_webhook_"),
+    (
+        "postrider_store_parked_dropped",
+        "postrider_store_unmatched_receipts_dropped",
+    ),
+    (
+        "postrider_store_nobodys_inbound_dropped",
+        "postrider_store_unassigned_inbound_dropped",
+    ),
 ];
 
 /// Adds the families of `open_metrics` that had another name, under the former name.

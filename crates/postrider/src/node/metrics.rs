@@ -86,7 +86,7 @@ impl Metrics {
             ("queued", counts.queued),
             ("delayed", counts.delayed),
             ("in_flight", counts.in_flight),
-            ("receipt_parked", counts.unmatched_receipts),
+            ("receipt_unmatched", counts.unmatched_receipts),
         ];
         for (state, count) in states {
             let gauge = self.messages.get_or_create(&StateLabel { state });
@@ -131,12 +131,12 @@ impl Collector for StoreFigures {
                 figures.checkpoints,
             ),
             (
-                "store_parked_dropped",
+                "store_unmatched_receipts_dropped",
                 "Unmatched receipts dropped because there were too many",
                 figures.unmatched_receipts_dropped,
             ),
             (
-                "store_nobodys_inbound_dropped",
+                "store_unassigned_inbound_dropped",
                 "Inbound messages without an account dropped because there were too many",
                 figures.unassigned_inbound_dropped,
             ),

@@ -154,6 +154,8 @@ fn to_json(catalog: &Catalog, one: &Standing<'_>) -> Value {
         "settings": shown(&endpoint.settings, Some(&endpoint.settings)),
         "has_secret": !endpoint.sealed_secret.is_empty(),
         "enabled": endpoint.enabled,
+        "acked": state.acked_offset.to_string(),
+        // The former name of `acked`.
         "told": state.acked_offset.to_string(),
         "behind_since": behind_since.map(when::exact),
         "waiting": state.waiting,
@@ -222,8 +224,8 @@ mod tests {
         assert_eq!(document["pause"]["reason"], "moving");
         assert_eq!(document["events"], json!(["ended", "inbound"]));
         assert_eq!(
-            (&document["told"], &document["has_secret"]),
-            (&json!("3.1"), &json!(true))
+            (&document["acked"], &document["told"], &document["has_secret"]),
+            (&json!("3.1"), &json!("3.1"), &json!(true))
         );
         assert_eq!(document["last_error"]["message"], "HTTP 503 from the server");
         assert!(error_to_show(&paused.state).is_some());

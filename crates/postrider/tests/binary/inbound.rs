@@ -116,7 +116,7 @@ fn replies_are_delivered_to_the_account_that_wrote_and_stop_opts_out() {
     );
     for none in [
         &["--number", "+447700900199"][..],
-        &["--nobodys"],
+        &["--unassigned"],
         &["--since", "2100-01-01"],
     ] {
         let listed = said(&dev.tool(&[&["inbound", "list"], none].concat()));

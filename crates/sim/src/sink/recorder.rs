@@ -45,7 +45,6 @@ pub struct Counts {
     /// Different messages that events were taken of.
     pub messages: u64,
     /// Events that were taken but are beyond a bound, so that they are counted as a sum only.
-    #[serde(rename = "untold")]
     pub untracked: u64,
     /// Calls taken, by type.
     pub by_type: BTreeMap<String, u64>,

@@ -73,7 +73,7 @@ pub struct Behaviour {
     /// What goes wrong with connections.
     pub faults: Faults,
     /// Inbound messages (MO) that the simulator generates.
-    #[serde(rename = "people")]
+    #[serde(rename = "mo", alias = "people")]
     pub mo_generator: MoGenerator,
     /// What happens to numbers that begin with a prefix. The first rule that applies decides.
     pub rules: Vec<Rule>,

@@ -21,7 +21,7 @@ const FILE: &str = "\
 All other settings stand in the file that --config names; --print-config prints every one of them with its default. \
 Its tables are `users` (who may bind), `ids` (how message ids are written), and under `behaviour`: `binds`, `answers`, \
 `limits` (throttling, full queues), `receipts` (late, early, doubled, shuffled, never), `faults` (lost connections, \
-garbage), `people` (inbound messages) and `rules` (by number, text or share). crates/sim/README.md has an example.";
+garbage), `mo` (inbound messages) and `rules` (by number, text or share). crates/sim/README.md has an example.";
 
 /// Runs a carrier to test against.
 ///

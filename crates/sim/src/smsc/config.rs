@@ -62,7 +62,7 @@ pub struct SmscConfig {
     /// The key by which messages are counted.
     pub count_by: CountBy,
     /// Messages that are counted one by one at most (about 30 octets each); more are counted as a sum only.
-    #[serde(rename = "tallies_max")]
+    #[serde(alias = "tallies_max")]
     pub tracked_messages_max: usize,
     /// The last messages are kept for inspection, so many at most (about 300 octets each).
     pub kept_max: usize,

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `GET /counts` | sums, as [`Counts`](super::Counts) |
 //! | `GET /messages?destination=&text=&taken=&whole=&limit=` | the last messages, newest first |
-//! | GET /tally/{key} | counts of one message |
+//! | `GET /message-counts/{key}` | counts of one message |
 //! | `GET /taken-more-than/{times}` | messages taken more often, by key |
 //! | `GET /behaviour` | how it behaves |
 //! | `PUT /behaviour` | behave so from now on |
@@ -46,7 +46,7 @@ fn router(smsc: SmscHandle) -> Router {
             get(async |State(smsc): State<SmscHandle>| Json(smsc.counts())),
         )
         .route("/messages", get(messages))
-        .route("/tally/{key}", get(message_counts))
+        .route("/message-counts/{key}", get(message_counts))
         .route("/taken-more-than/{times}", get(taken_more_than))
         .route("/behaviour", get(behaviour).put(behave).patch(behave_partly))
         .route("/order", post(order))

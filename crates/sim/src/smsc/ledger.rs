@@ -49,7 +49,7 @@ pub struct Counts {
     pub duplicates: u64,
     /// Taken, but not counted by message: later parts of long messages where only first parts count, and messages beyond
     /// `tracked_messages_max`.
-    #[serde(rename = "untallied")]
+    #[serde(alias = "untallied")]
     pub untracked: u64,
     /// The most messages of one bind that were unanswered at once, as far as this side can see.
     pub window_seen_max: u64,

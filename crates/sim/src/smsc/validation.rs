@@ -70,31 +70,27 @@ impl MoGenerator {
     const PER_S_MAX: f64 = 100_000.0;
 
     fn check(&self) -> Result<(), InvalidSetting> {
-        check_share("people.unicode_share", self.unicode_share)?;
-        check_share("people.repeat_share", self.repeat_share)?;
-        check_span("people.parts", self.parts)?;
-        check_span("people.repeat_after_ms", self.repeat_after_ms)?;
+        check_share("mo.unicode_share", self.unicode_share)?;
+        check_share("mo.repeat_share", self.repeat_share)?;
+        check_span("mo.parts", self.parts)?;
+        check_span("mo.repeat_after_ms", self.repeat_after_ms)?;
         if !(0.0..=Self::PER_S_MAX).contains(&self.per_s) {
             let why = "must be a rate from 0 to 100000";
-            return Err(InvalidSetting::new("people.per_s", self.per_s, why));
+            return Err(InvalidSetting::new("mo.per_s", self.per_s, why));
         }
         if self.parts.min == 0 || self.parts.max > u64::from(InboundCounts::PARTS_MAX) {
             let value = format!("[{}, {}]", self.parts.min, self.parts.max);
-            return Err(InvalidSetting::new(
-                "people.parts",
-                value,
-                "must be 1 to 32 parts",
-            ));
+            return Err(InvalidSetting::new("mo.parts", value, "must be 1 to 32 parts"));
         }
         if self.to.is_empty() {
             return Err(InvalidSetting::new(
-                "people.to",
+                "mo.to",
                 "empty",
                 "must have at least one number",
             ));
         }
         if self.senders == 0 {
-            return Err(InvalidSetting::new("people.senders", 0, "must be at least 1"));
+            return Err(InvalidSetting::new("mo.senders", 0, "must be at least 1"));
         }
         Ok(())
     }
@@ -130,11 +126,11 @@ mod tests {
             ("answers.delay_ms = [9, 2]", "answers.delay_ms"),
             ("receipts.window_max = 0", "receipts.window_max"),
             ("receipts.states = []", "receipts.states"),
-            ("people.per_s = -1", "people.per_s"),
-            ("people.parts = [0, 2]", "people.parts"),
-            ("people.parts = 33", "people.parts"),
-            ("people.to = []", "people.to"),
-            ("people.senders = 0", "people.senders"),
+            ("mo.per_s = -1", "mo.per_s"),
+            ("mo.parts = [0, 2]", "mo.parts"),
+            ("mo.parts = 33", "mo.parts"),
+            ("mo.to = []", "mo.to"),
+            ("mo.senders = 0", "mo.senders"),
             ("[[rules]]\nshare = -1", "share of rule 0"),
             ("[[rules]]\nstates = []", "states of rule 0"),
         ] {

@@ -48,7 +48,7 @@ async fn messages_and_counts_can_be_read() {
         (&messages[0]["destination"], &messages[0]["text"]),
         (&NUMBER.into(), &"message 000002".into())
     );
-    let (status, _) = request(port, "GET", "/tally/12345", "").await;
+    let (status, _) = request(port, "GET", "/message-counts/12345", "").await;
     assert_eq!(status, 404);
 }
 

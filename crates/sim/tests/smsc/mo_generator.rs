@@ -13,10 +13,7 @@ async fn inbound_messages_come_at_a_rate_and_stop() {
     let smsc = start_with("").await;
     let mut esme = Esme::bind(&smsc).await;
     let began = Instant::now();
-    behave(
-        &smsc,
-        "people = { per_s = 200, messages_max = 20, to = [\"10690\"] }",
-    );
+    behave(&smsc, "mo = { per_s = 200, messages_max = 20, to = [\"10690\"] }");
     for number in 1..=20 {
         let written = esme.delivered().await;
         assert_eq!(inbound_number_of(&written.text()), Some(number));
@@ -45,7 +42,7 @@ async fn inbound_messages_come_at_a_rate_and_stop() {
 
 #[tokio::test]
 async fn long_messages_come_in_parts_and_what_was_acknowledged_may_come_again() {
-    let mo_generator = "people = { per_s = 1000, messages_max = 30, parts = [1, 3], unicode_share = 0.3, \
+    let mo_generator = "mo = { per_s = 1000, messages_max = 30, parts = [1, 3], unicode_share = 0.3, \
                   repeat_share = 0.2, repeat_after_ms = [10, 40] }";
     let smsc = start_with(mo_generator).await;
     let mut esme = Esme::bind(&smsc).await;
@@ -81,7 +78,7 @@ async fn long_messages_come_in_parts_and_what_was_acknowledged_may_come_again() 
 
 #[tokio::test]
 async fn what_is_not_taken_stays_with_the_carrier() {
-    let smsc = start_with("people = { per_s = 1000, messages_max = 1 }\nreceipts.retry_ms = 10").await;
+    let smsc = start_with("mo = { per_s = 1000, messages_max = 1 }\nreceipts.retry_ms = 10").await;
     let mut esme = Esme::bind(&smsc).await;
     let written = esme.delivered().await;
     esme.refuse(&written, CommandStatus::RX_T_APPN);

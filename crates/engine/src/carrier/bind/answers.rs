@@ -204,13 +204,13 @@ impl BindSession {
         }
     }
 
-    fn context_of(&self, over: &InFlight, counts: bool, now: UnixMs) -> AnswerContext {
+    fn context_of(&self, answered: &InFlight, counts: bool, now: UnixMs) -> AnswerContext {
         AnswerContext {
-            attempts: over.message.attempts.saturating_add(u8::from(counts)),
+            attempts: answered.message.attempts.saturating_add(u8::from(counts)),
             now,
             carrier: self.context.entry.no,
-            next_carrier: self.next_carrier(&over.message),
-            partly_taken: over.is_partly_taken(),
+            next_carrier: self.next_carrier(&answered.message),
+            partly_taken: answered.is_partly_taken(),
             jitter: rand::random(),
         }
     }

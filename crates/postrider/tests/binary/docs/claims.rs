@@ -43,6 +43,8 @@ fn every_metric_that_is_named_is_there() {
     std::fs::write(&file, CATALOG).unwrap();
     let applied = dev.tool(&["apply", file.to_str().unwrap()]);
     assert!(applied.status.success(), "{}", said(&applied));
+    // The duration of requests is there once a request has been answered.
+    dev.send_for_session("+447700900123");
     let metrics = eventually("the carrier and the webhook to be counted", || {
         let metrics = curl(&[&format!("{}/metrics", dev.metrics())]);
         ["name=\"crm\"", "name=\"north\""]
